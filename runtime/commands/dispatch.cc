@@ -1,0 +1,125 @@
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "runtime/commands/command.h"
+#include "runtime/commands/help.h"
+#include "runtime/log.h"
+#include "runtime/sys/stdio.h"
+#include "spec/error.h"
+#include "spec/text.h"
+
+namespace coracle::commands {
+
+using spec::cat;
+using spec::Error;
+
+namespace {
+
+constexpr Option kGlobals[] = {
+    option<&Globals::root>("root", 0, "DIR",
+                           "state root (default: /run/coracle, or $XDG_RUNTIME_DIR/coracle)"),
+    option<&Globals::log>("log", 0, "FILE", "append messages to FILE (default: standard error)"),
+    option<&Globals::log_format>("log-format", 0, "FORMAT", "text or json (default: text)"),
+    option<&Globals::log_level>("log-level", 0, "LEVEL",
+                                "error, warning, info or debug (default: warning)"),
+    option<&Globals::debug>("debug", 0, nullptr, "the same as --log-level debug"),
+    option<&Globals::cgroup_manager>(
+        "cgroup-manager", 0, "MANAGER",
+        "who makes the container's cgroup: cgroupfs or disabled (default: cgroupfs)"),
+    option<&Globals::systemd_cgroup>("systemd-cgroup", 0, nullptr,
+                                     "let systemd make the cgroup: refused by create and run"),
+    option<&Globals::rootless>(
+        "rootless", 0, "WHEN",
+        "true, false or auto: go on without the cgroup where permission is lacking"),
+    option<&Globals::version>("version", 'v', nullptr, "print version information"),
+};
+
+log::Level level_of(const Globals& globals) {
+  if (globals.debug) return log::Level::kDebug;
+  std::string_view name = globals.log_level;
+  if (name.empty() || name == "warning") return log::Level::kWarning;
+  if (name == "error") return log::Level::kError;
+  if (name == "info") return log::Level::kInfo;
+  if (name == "debug") return log::Level::kDebug;
+  throw Error(cat("option --log-level: unknown level ", spec::quoted(name)));
+}
+
+void set_up_log(const Globals& globals) {
+  bool json = globals.log_format == "json";
+  if (!json && globals.log_format != "text") {
+    throw Error(cat("option --log-format: unknown format ", spec::quoted(globals.log_format)));
+  }
+  // Absolute, because nothing is opened yet and `run` may go elsewhere.
+  log::configure({absolute_path(globals.log), json, level_of(globals)});
+}
+
+void check(const Globals& globals) {
+  std::string_view manager = globals.cgroup_manager, rootless = globals.rootless;
+  if (manager != "cgroupfs" && manager != "systemd" && manager != "disabled") {
+    throw Error(cat("option --cgroup-manager: unknown manager ", spec::quoted(manager)));
+  }
+  if (rootless != "auto" && rootless != "true" && rootless != "false") {
+    throw Error("option --rootless: expected true, false or auto");
+  }
+}
+
+[[noreturn]] void fail_unknown(std::string_view name) {
+  Words names;
+  for (auto* command = kCommands; *command; ++command) names.push_back((*command)->name);
+  std::string_view meant = nearest(name, names);
+  std::string hint = meant.empty() ? "coracle --help lists all" : cat("did you mean ", meant, "?");
+  throw Error(cat("unknown command ", spec::quoted(name), "; ", hint));
+}
+
+}  // namespace
+
+constexpr OptionTable kGlobalOptions = kGlobals;
+
+const Command* find_command(std::string_view name) {
+  for (auto* command = kCommands; *command; ++command) {
+    if ((*command)->name == name) return *command;
+  }
+  return nullptr;
+}
+
+bool finish_parsing(const Command& command, const Parsed& parsed) {
+  if (parsed.help) {
+    print(help_text(command));
+    return true;
+  }
+  int count = static_cast<int>(parsed.arguments.size());
+  if (count >= command.min_arguments &&
+      (command.max_arguments < 0 || count <= command.max_arguments)) {
+    return false;
+  }
+  throw Error(cat(command.name, ": ", count < command.min_arguments ? "missing" : "unexpected",
+                  " argument; usage: ", usage_line(command)));
+}
+
+int run(int argc, char** argv, int& failure_status) {
+  failure_status = 1;
+  Globals globals;
+  Parsed parsed = parse_options(kGlobalOptions, &globals, argc, argv, true);
+  if (parsed.help) return print(general_help()), 0;
+  set_up_log(globals);
+  if (globals.version) return print(version_text()), 0;
+  check(globals);
+  if (parsed.arguments.empty()) throw Error("no command given; coracle --help lists all");
+  const Command* command = find_command(parsed.arguments[0]);
+  if (!command) fail_unknown(parsed.arguments[0]);
+  return command->run(*command, globals, argc - parsed.next, argv + parsed.next, failure_status);
+}
+
+std::string absolute_path(std::string_view path) {
+  if (path.empty() || path.front() == '/') return std::string(path);
+  char directory[4096];
+  if (!::getcwd(directory, sizeof(directory))) throw Error("working directory", errno);
+  return cat(directory, "/", path);
+}
+
+void print(std::string_view text) {
+  if (int r = sys::print(text)) throw Error("write to standard output", r);
+}
+
+}  // namespace coracle::commands

@@ -1,0 +1,31 @@
+#include "runtime/commands/help.h"
+#include "runtime/commands/list_of_commands.h"
+#include "spec/documents.h"
+
+namespace coracle::commands {
+namespace {
+
+// What this build does, not what this machine has: a caller asks the runtime, not the kernel.
+int features(const Globals&, const NoOptions&, const Words&) {
+  std::string seccomp = libseccomp_version();
+  spec::FeatureFacts facts;
+  facts.version = CORACLE_VERSION;
+  facts.libseccomp_version = seccomp;
+  facts.unsafe_annotations = {"run.oci.keep_original_groups", "run.oci.mount_context_type"};
+  facts.rdma = true;
+  facts.apparmor = true;
+  facts.selinux = true;
+  facts.memory_policy = true;
+  facts.idmap = true;
+  print(spec::features_json(facts) + "\n");
+  return 0;
+}
+
+}  // namespace
+
+constexpr Command kFeatures = {
+    "features", "", "Show what this runtime can do, as JSON", "", {}, 0, 0,
+    parse_and_run<NoOptions, features>,
+};
+
+}  // namespace coracle::commands

@@ -1,0 +1,88 @@
+#include <sched.h>
+#include <signal.h>
+
+#include <cerrno>
+
+#include "runtime/commands/container_cgroup.h"
+#include "runtime/commands/list_of_commands.h"
+#include "runtime/messages.h"
+#include "runtime/store/container.h"
+#include "spec/error.h"
+#include "spec/ids.h"
+#include "spec/text.h"
+
+namespace coracle::commands {
+namespace {
+
+using store::Status;
+
+struct KillOptions {
+  bool all = false;
+};
+
+constexpr Option kOptions[] = {
+    option<&KillOptions::all>("all", 'a', nullptr,
+                              "signal every process of the container; none left is fine"),
+};
+
+[[noreturn]] void fail_not_running(const store::Container& container) {
+  throw spec::Error(spec::cat(messages::kNotRunning, ": ", container.id()));
+}
+
+void signal_first(const store::Container& container, int signal) {
+  sys::Fd pidfd = container.pidfd();
+  int r = pidfd ? sys::pidfd_send_signal(pidfd, signal) : -pidfd.error();
+  if (r == -ESRCH) fail_not_running(container);
+  if (r) throw spec::Error(spec::cat("kill ", container.id()), r);
+}
+
+void signal_every(const store::Container& container, int signal) {
+  if (signal == SIGKILL) {
+    cgroup::kill_all(open_cgroup(container.record(), "kill --all"));
+  } else {
+    signal_all(container.record(), signal);
+  }
+}
+
+// Whether the signal goes to every process by way of the cgroup. Without a pid namespace of its
+// own, the end of the first process ends no other: SIGKILL is then for all of them, as callers mean
+// the container. With one, the kernel does it, cgroup or not.
+bool is_for_all(const store::Record& record, bool asked, int signal) {
+  bool own_pids = record.namespaces & CLONE_NEWPID, has_cgroup = !record.cgroup_path.empty();
+  if (asked) return has_cgroup || !(own_pids && signal == SIGKILL);
+  return has_cgroup && !own_pids && signal == SIGKILL;
+}
+
+int kill_container(const Globals& globals, const KillOptions& options, const Words& words) {
+  int signal = spec::parse_signal(words.size() > 1 ? words[1] : "SIGTERM");
+  auto container = store::Container::open_locked(globals.state_root().path, words[0]);
+  const store::Record& record = container.record();
+  Status status = container.status();
+  if (status == Status::kStopped || status == Status::kCreating) {
+    if (!options.all) fail_not_running(container);
+    // Some may outlive the first one; without a cgroup nobody knows.
+    if (record.cgroup_path.empty() || processes(record, "kill --all").empty()) return 0;
+  }
+  if (is_for_all(record, options.all, signal)) {
+    signal_every(container, signal);
+  } else {
+    signal_first(container, signal);
+  }
+  return 0;
+}
+
+}  // namespace
+
+constexpr Command kKill = {
+    "kill",
+    "ID [SIGNAL]",
+    "Send a signal to the first process of a container",
+    "SIGNAL is a name, with or without SIG, or a number; without it, SIGTERM.",
+    kOptions,
+    1,
+    2,
+    parse_and_run<KillOptions, kill_container>,
+    true,
+};
+
+}  // namespace coracle::commands

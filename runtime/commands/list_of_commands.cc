@@ -1,0 +1,10 @@
+#include "runtime/commands/list_of_commands.h"
+
+namespace coracle::commands {
+
+const Command* const kCommands[] = {
+    &kCreate, &kStart, &kRun,    &kExec,   &kState, &kList,     &kPs,      &kKill,        &kDelete,
+    &kPause,  &kResume, &kSpec,  &kPlan,   &kFeatures, &kVersion, &kHelpCommand, nullptr,
+};
+
+}  // namespace coracle::commands

@@ -1,0 +1,25 @@
+// Every command, each defined in the file of its name.
+#pragma once
+
+#include "runtime/commands/command.h"
+
+namespace coracle::commands {
+
+extern const Command kCreate;
+extern const Command kDelete;
+extern const Command kExec;
+extern const Command kFeatures;
+extern const Command kHelpCommand;
+extern const Command kKill;
+extern const Command kList;
+extern const Command kPause;
+extern const Command kPlan;
+extern const Command kPs;
+extern const Command kResume;
+extern const Command kRun;
+extern const Command kSpec;
+extern const Command kStart;
+extern const Command kState;
+extern const Command kVersion;
+
+}  // namespace coracle::commands

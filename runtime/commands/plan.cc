@@ -1,0 +1,39 @@
+#include "runtime/commands/create_options.h"
+#include "runtime/commands/list_of_commands.h"
+
+namespace coracle::commands {
+namespace {
+
+struct PlanOptions {
+  std::string_view format = "table";
+  std::string_view config = "config.json";
+};
+
+constexpr Option kOptions[] = {
+    option<&PlanOptions::format>("format", 'f', "FORMAT", "table or json (default: table)"),
+    option<&PlanOptions::config>("config", 0, "FILE",
+                                 "configuration in the bundle (default: config.json)"),
+};
+
+int plan(const Globals& globals, const PlanOptions& options, const Words& words) {
+  CreateOptions create;
+  create.bundle = words[0];
+  create.config = options.config;
+  print(execute::plan_bundle(create_request(globals, create, "ID"), options.format));
+  return 0;
+}
+
+}  // namespace
+
+constexpr Command kPlan = {
+    "plan",
+    "BUNDLE",
+    "Show the steps that create would take, and take none",
+    "",
+    kOptions,
+    1,
+    1,
+    parse_and_run<PlanOptions, plan>,
+};
+
+}  // namespace coracle::commands

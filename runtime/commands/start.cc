@@ -1,0 +1,19 @@
+#include "runtime/commands/list_of_commands.h"
+#include "runtime/execute/execute.h"
+
+namespace coracle::commands {
+namespace {
+
+int start(const Globals& globals, const NoOptions&, const Words& words) {
+  execute::start(globals.state_root().path, words[0]);
+  return 0;
+}
+
+}  // namespace
+
+constexpr Command kStart = {
+    "start", "ID", "Run the program of a created container", "", {}, 1, 1,
+    parse_and_run<NoOptions, start>,
+};
+
+}  // namespace coracle::commands

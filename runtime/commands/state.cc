@@ -1,0 +1,21 @@
+#include "runtime/commands/list_of_commands.h"
+#include "runtime/store/state_document.h"
+
+namespace coracle::commands {
+namespace {
+
+int state(const Globals& globals, const NoOptions&, const Words& words) {
+  auto container = store::Container::open(globals.state_root().path, words[0]);
+  spec::State document = store::state_of(container.record(), container.status(), "");
+  print(spec::state_json(document, spec::JsonStyle::kSpaces) + "\n");
+  return 0;
+}
+
+}  // namespace
+
+constexpr Command kState = {
+    "state", "ID", "Show the state of a container as JSON", "", {}, 1, 1,
+    parse_and_run<NoOptions, state>,
+};
+
+}  // namespace coracle::commands

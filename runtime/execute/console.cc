@@ -1,0 +1,48 @@
+#include "runtime/execute/console.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "runtime/sys/unix_socket.h"
+#include "spec/error.h"
+#include "spec/text.h"
+
+namespace coracle::execute {
+
+using spec::cat;
+using spec::Error;
+
+void send_descriptor(const std::string& path, const sys::Fd& fd, std::string_view data) {
+  const sys::Fd socket = sys::connect_path(path.c_str(), SOCK_STREAM);
+  if (!socket) throw Error(cat("connect to ", path), socket.error());
+  const int r = sys::send_with_fd(socket, data, fd);
+  if (r < 0) throw Error(cat("send to ", path), r);
+}
+
+static_assert(sizeof(termios) <= 64);
+
+RawTerminal::RawTerminal() {
+  termios settings;
+  if (tcgetattr(STDIN_FILENO, &settings) < 0) return;  // no terminal: nothing to do
+  memcpy(saved_, &settings, sizeof(settings));
+  cfmakeraw(&settings);
+  active_ = tcsetattr(STDIN_FILENO, TCSANOW, &settings) == 0;
+}
+
+RawTerminal::~RawTerminal() {
+  if (!active_) return;
+  termios settings;
+  memcpy(&settings, saved_, sizeof(settings));
+  tcsetattr(STDIN_FILENO, TCSANOW, &settings);  // a terminal that is gone needs no settings
+}
+
+void copy_window_size(const sys::Fd& master) {
+  winsize size;
+  if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0) ioctl(master.get(), TIOCSWINSZ, &size);
+}
+
+}  // namespace coracle::execute

@@ -1,0 +1,221 @@
+#include "runtime/execute/creation.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "runtime/cgroup/fs.h"
+#include "runtime/cgroup/settle.h"
+#include "runtime/execute/host.h"
+#include "runtime/execute/lifecycle.h"
+#include "runtime/execute/words.h"
+#include "runtime/log.h"
+#include "runtime/plan/describe.h"
+#include "runtime/plan/namespaces.h"
+#include "runtime/store/seccomp_cache.h"
+#include "runtime/sys/file.h"
+#include "spec/error.h"
+#include "spec/text.h"
+#include "spec/validate.h"
+
+namespace coracle::execute {
+
+using plan::MessageKind;
+using plan::Op;
+using spec::cat;
+using spec::Error;
+
+static std::string config_path(const CreateRequest& request) {
+  if (request.config_name.starts_with('/')) return request.config_name;
+  return cat(request.bundle, "/", request.config_name);
+}
+
+std::string read_config(const std::string& path) {
+  std::string bytes;
+  const int r = sys::read_file(sys::At::cwd(), path.c_str(), bytes, spec::kMaxDocumentSize);
+  if (r < 0) throw Error(path, r);
+  return bytes;
+}
+
+static std::string absolute_rootfs(const spec::Spec& spec, const std::string& bundle) {
+  if (!spec.root) return "";
+  const std::string_view path = spec.root->path;
+  return path.starts_with('/') ? std::string(path) : cat(bundle, "/", path);
+}
+
+Creation::Creation(const CreateRequest& request, bool foreground)
+    : request_(request),
+      foreground_(foreground),
+      document_(spec::Document::parse_config(read_config(config_path(request)),
+                                             request.config_name)) {
+  try {
+    spec::validate(spec(), warnings_);
+    rootfs_ = absolute_rootfs(spec(), request.bundle);
+    store::check_id(request.id);
+    plan();
+  } catch (Error& e) {
+    document_.locate(e);
+    throw;
+  }
+  for (const std::string& warning : warnings_) log::warning(warning);
+}
+
+void Creation::plan() {
+  host_ = probe_host(spec());
+  plan::Request request;
+  request.id = request_.id;
+  request.bundle = request_.bundle;
+  if (request_.cgroup_manager != "disabled")
+    cgroup_path_ = cgroup::settle_path(spec().linux ? spec().linux->cgroupsPath : "", request_.id,
+                                       host_.cgroup_path);
+  request.cgroup_path = cgroup_path_;
+  request.no_pivot = request_.no_pivot;
+  request.no_new_keyring = request_.no_new_keyring;
+  request.foreground = foreground_;
+  request.preserve_fds = request_.preserve_fds;
+  request.has_console_socket = !request_.console_socket.empty();
+  plan::seccomp::Program program;
+  if (spec().linux && spec().linux->seccomp) {
+    program = store::cached_seccomp(request_.root.path, *spec().linux->seccomp, warnings_);
+    request.seccomp = &program.instructions;
+    request.seccomp_flags = program.flags;
+    request.seccomp_notify = program.notify;
+  }
+  block_ = plan::make_create(spec(), request, host_, warnings_);
+}
+
+std::string Creation::planned(bool json) const {
+  const plan::View view(block_.data());
+  return json ? plan::to_json(view) : plan::to_table(view);
+}
+
+// On disk before any kernel object exists: what a create that dies here may leave has a name.
+void Creation::record_intent() {
+  store::prepare_root(request_.root);
+  container_.emplace(store::Container::create_new(request_.root.path, request_.id));
+  store::Record& record = container_->record();
+  record.bundle = request_.bundle;
+  record.rootfs = rootfs_;
+  record.cgroup_path = cgroup_path_;
+  record.cgroup_manager = request_.cgroup_manager;
+  record.terminal = spec().process && spec().process->terminal;
+  if (spec().linux)
+    for (const auto& ns : spec().linux->namespaces) record.namespaces |= plan::namespace_flag(ns.type);
+  for (const auto& [key, value] : spec().annotations)
+    record.annotations.emplace_back(std::string(key), std::string(value));
+  container_->save();
+  container_->save_config(document_.bytes());
+  if (!foreground_) start_socket_ = container_->bind_start_socket();
+}
+
+void Creation::make() {
+  try {
+    record_intent();
+    walk();
+  } catch (...) {
+    undo();
+    throw;
+  }
+}
+
+void Creation::walk() {
+  const plan::View view(block_.data());
+  slots_.resize(view.header().slots.count);
+  context_.base = block_.data();
+  context_.root = context_.procfs = context_.mask_tmpfs = context_.start = context_.sync = -1;
+  for (const plan::Step& step : view) {
+    const auto index = static_cast<uint16_t>(&step - view.begin());
+    current_ = index;
+    if (step.op == Op::kAwaitStart) {
+      await_start_ = index;
+      await(MessageKind::kReached, index, nullptr);
+    } else if (step.op == Op::kMeet && step.actor == plan::Actor::kParent) {
+      await(MessageKind::kReached, index, nullptr);
+    } else if (step.op == Op::kMeet) {
+      if (child_.channel.send_go(index) < 0) init_is_gone();
+    } else if (step.actor == plan::Actor::kParent) {
+      do_step(step);
+    }
+  }
+}
+
+// A step whose failure the plan only warns of: a cgroup that an ordinary user may not make.
+void Creation::do_step(const plan::Step& step) {
+  try {
+    dispatch(step);
+  } catch (const Error& e) {
+    if (step.on_error != plan::OnError::kWarn) throw;
+    log::warning(e.what());
+    if (step.op == Op::kCgroupMake) container_->record().cgroup_path.clear();
+  }
+}
+
+void Creation::dispatch(const plan::Step& step) {
+  switch (step.op) {
+#define X(name, text)                \
+  case Op::k##name:                  \
+    return run(step.as<plan::name>());
+    CORACLE_PARENT_STEPS(X)
+#undef X
+    default:
+      return run_shared(step);
+  }
+}
+
+void Creation::await(MessageKind kind, uint16_t index, sys::Fd* descriptor) {
+  if (!await_message(child_.channel, plan::View(block_.data()), kind, index, rootfs_, descriptor))
+    init_is_gone();
+}
+
+bool Creation::was_oom_killed() const {
+  std::string events;
+  if (sys::read_file(cgroup_.dir, "memory.events", events) < 0) return false;  // no memory limits
+  const size_t at = events.find("\noom_kill ");
+  return at != std::string::npos && events.compare(at, 12, "\noom_kill 0") != 0;
+}
+
+// Without a word: killed, and the one thing that kills an init in its cgroup is its memory limit.
+void Creation::init_is_gone() {
+  int status = 0;
+  while (waitpid(child_.pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  const pid_t pid = std::exchange(child_.pid, 0);
+  if (cgroup_.dir && was_oom_killed())
+    throw Error("container init was OOM-killed: the memory limit (linux.resources.memory.limit) is "
+                "too low to start it");
+  const bool killed = WIFSIGNALED(status);
+  throw Error(cat("container init ", pid, " ended before it was ready: ",
+                  killed ? "signal " : "exit status ",
+                  killed ? WTERMSIG(status) : WEXITSTATUS(status)));
+}
+
+void Creation::commit() {
+  try {
+    if (child_.channel.send_go(await_start_) < 0) init_is_gone();
+  } catch (...) {
+    undo();
+    throw;
+  }
+}
+
+void Creation::await_program() {
+  await_exec(child_.channel, plan::View(block_.data()), rootfs_);
+}
+
+void Creation::undo() noexcept {
+  if (child_.pid > 0) {
+    sys::pidfd_send_signal(child_.pidfd, SIGKILL);  // ended already: as wanted
+    while (waitpid(child_.pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    child_.pid = 0;
+  }
+  if (!container_) return;
+  try {
+    take_away(*container_, spec());
+  } catch (const std::exception& e) {
+    // The record stays and names what is left: `delete -f` can try again.
+    log::warning(cat("undoing a failed create: ", e.what()));
+  }
+}
+
+}  // namespace coracle::execute

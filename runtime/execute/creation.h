@@ -1,0 +1,97 @@
+// The parent's side of making a container: bundle in, an init that waits for `start` out.
+//
+//   Creation c(request, ...);   parse, validate, plan; nothing of the kernel's is touched
+//   c.make();                   record, then every step of the plan up to "created"
+//   c.commit();                 from here on the container lives without its creator
+//
+// If make() or commit() throws, everything that was made is taken away again before the exception
+// goes on; if the process dies instead, the record names all of it for `delete`.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/cgroup/fs.h"
+#include "runtime/execute/execute.h"
+#include "runtime/execute/launch.h"
+#include "runtime/init/init.h"
+#include "runtime/plan/plan.h"
+#include "runtime/store/container.h"
+#include "spec/json.h"
+
+namespace coracle::execute {
+
+class Creation {
+ public:
+  // `foreground`: start follows in this process, over the sync socket.
+  Creation(const CreateRequest& request, bool foreground);
+  Creation(const Creation&) = delete;
+  Creation& operator=(const Creation&) = delete;
+
+  void make();
+  // `create` ends with it; with `foreground` it is also the start.
+  void commit();
+  // After a foreground commit: returns when the program runs, throws if it could not be executed.
+  void await_program();
+  // Takes away whatever was made: the way out of any failure.
+  void undo() noexcept;
+
+  const spec::Spec& spec() const { return document_.spec; }
+  store::Container& container() { return *container_; }
+  Child& child() { return child_; }
+  // The plan in words.
+  std::string planned(bool json) const;
+  // The pty master, when there is a terminal and no console socket took it.
+  sys::Fd& console() { return console_; }
+
+ private:
+  void plan();
+  void record_intent();
+  void walk();
+  void do_step(const plan::Step& step);
+  void dispatch(const plan::Step& step);
+  void await(plan::MessageKind kind, uint16_t index, sys::Fd* descriptor);
+  [[noreturn]] void init_is_gone();
+  bool was_oom_killed() const;
+
+  // Steps of the parent, by payload; steps_parent.cc
+  void run(const plan::CgroupMake& p);
+  void run(const plan::CgroupWrite& p);
+  void run(const plan::CgroupDevices& p);
+  void run(const plan::CgroupDelegate& p);
+  void run(const plan::IdmapUserns& p);
+  void run(const plan::OpenNamespace& p);
+  void run(const plan::Clone& p);
+  void run(const plan::IdMaps& p);
+  void run(const plan::Hooks& p);
+  void run(const plan::NetDevice& p);
+  void run(const plan::IntelRdt& p);
+  void run(const plan::Meet&) {}  // the walk's own
+  void run(const plan::ConsoleSend& p);
+  void run(const plan::SeccompListener& p);
+  void run(const plan::RecordCreated& p);
+  void run_shared(const plan::Step& step);
+  void set_slot(plan::Slot slot, sys::Fd fd);
+
+  const CreateRequest& request_;
+  plan::Host host_;
+  const bool foreground_;
+  spec::Document document_;
+  std::string config_text_;
+  std::string rootfs_;  // absolute
+  std::string cgroup_path_;
+  plan::Warnings warnings_;
+  std::vector<unsigned char> block_;
+  std::vector<sys::Fd> slots_;  // owners of the fds in the block's slots
+  sys::Fd cgroup_mount_;
+  cgroup::Cgroup cgroup_;
+  sys::Fd start_socket_;
+  sys::Fd console_;
+  std::optional<store::Container> container_;
+  Child child_;
+  init::Context context_{};     // for the steps that the init's code does on this side
+  uint16_t await_start_ = 0;    // index of the AwaitStart step
+  uint16_t current_ = 0;
+};
+
+}  // namespace coracle::execute

@@ -1,0 +1,141 @@
+// The parent's steps of a creation, one function a kind.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sys/ioctl.h>
+
+#include "runtime/cgroup/fs.h"
+#include "runtime/execute/console.h"
+#include "runtime/execute/creation.h"
+#include "runtime/execute/host.h"
+#include "runtime/execute/idmap.h"
+#include "runtime/execute/lifecycle.h"
+#include "runtime/execute/words.h"
+#include "runtime/log.h"
+#include "runtime/plan/namespaces.h"
+#include "runtime/sys/file.h"
+#include "spec/error.h"
+#include "spec/text.h"
+
+namespace coracle::execute {
+
+using spec::cat;
+using spec::Error;
+
+static plan::View view_of(const std::vector<unsigned char>& block) {
+  return plan::View(block.data());
+}
+
+void Creation::set_slot(plan::Slot slot, sys::Fd fd) {
+  context_.fd(slot) = fd.get();
+  slots_[static_cast<size_t>(slot)] = std::move(fd);
+}
+
+void Creation::run(const plan::CgroupMake& p) {
+  const plan::View v = view_of(block_);
+  std::vector<std::string_view> controllers;
+  for (uint32_t i = 0; i < p.controllers.count; ++i)
+    controllers.push_back(v.str(v.list<plan::Ref>(p.controllers)[i]));
+  cgroup_mount_ = cgroup::open_mount();
+  cgroup_ = cgroup::make(cgroup_mount_, v.str(p.path), controllers);
+}
+
+// Without a cgroup (see do_step) only writes that set nothing are in the plan.
+void Creation::run(const plan::CgroupWrite& p) {
+  if (!cgroup_.dir) return;
+  const plan::View v = view_of(block_);
+  cgroup::write_limit(cgroup_, v.str(p.file), v.str(p.value), p.flags);
+}
+
+void Creation::run(const plan::CgroupDevices& p) {
+  cgroup::attach_devices(cgroup_, view_of(block_).list<uint64_t>(p.instructions),
+                         p.instructions.count);
+}
+
+void Creation::run(const plan::CgroupDelegate& p) { cgroup::delegate(cgroup_, p.uid, p.gid); }
+
+void Creation::run(const plan::IdmapUserns& p) {
+  const plan::View v = view_of(block_);
+  set_slot(p.slot, make_idmap_userns(v.str(p.uid_map), v.str(p.gid_map)));
+}
+
+void Creation::run(const plan::OpenNamespace& p) {
+  const char* path = view_of(block_).c_str(p.path);
+  sys::Fd fd = sys::open_at(sys::At::cwd(), path, O_RDONLY | O_CLOEXEC);
+  if (!fd) throw Error(cat("namespace path ", path), fd.error());
+  const int type = ioctl(fd.get(), NS_GET_NSTYPE);
+  if (type < 0) throw Error(cat("namespace path ", path, " is no namespace"), errno);
+  if (static_cast<uint32_t>(type) != p.nstype)
+    throw Error(cat("namespace path ", path, " is of type ",
+                    plan::namespace_name(static_cast<uint32_t>(type)), ", wanted ",
+                    plan::namespace_name(p.nstype)));
+  set_slot(p.slot, std::move(fd));
+}
+
+// The slot of the start socket was reserved when the plan was made; its fd exists only now.
+void Creation::run(const plan::Clone& p) {
+  for (const plan::Step& step : view_of(block_)) {
+    if (step.op != plan::Op::kAwaitStart) continue;
+    const plan::Slot slot = step.as<plan::AwaitStart>().slot;
+    if (slot != plan::kNoSlot) set_slot(slot, std::move(start_socket_));
+  }
+  const uint32_t first = 3 + host_.listen_fds + request_.preserve_fds;
+  child_ = launch({block_, p, cgroup_.dir ? cgroup_.dir.get() : -1, first, ignored_signals(),
+                   request_.root.path});
+  sys::ProcessId& process = container_->record().process;
+  process.pid = child_.pid;
+  sys::ProcessStat stat;
+  if (sys::read_process_stat(child_.pid, stat) == 0) process.start_time = stat.start_time;
+}
+
+void Creation::run(const plan::IdMaps& p) {
+  const plan::View v = view_of(block_);
+  write_id_maps(child_.pid, v.str(p.uid_map), v.str(p.gid_map),
+                (p.flags & plan::kMapsDenySetgroups) != 0,
+                (p.flags & plan::kMapsUseHelpers) != 0);
+  if (child_.channel.send_go(current_) < 0) init_is_gone();
+}
+
+void Creation::run(const plan::Hooks& p) {
+  run_hooks(static_cast<plan::HookKind>(p.kind), spec(), *container_, store::Status::kCreating,
+            &child_.pidfd);
+}
+
+void Creation::run(const plan::NetDevice&) { throw Error("linux.netDevices: not supported yet"); }
+void Creation::run(const plan::IntelRdt&) { throw Error("linux.intelRdt: not supported yet"); }
+void Creation::run(const plan::SeccompListener&) {
+  throw Error("linux.seccomp.listenerPath: not supported yet");
+}
+
+void Creation::run(const plan::ConsoleSend&) {
+  sys::Fd master;
+  await(plan::MessageKind::kDescriptor, current_, &master);
+  if (request_.console_socket.empty()) {
+    console_ = std::move(master);
+  } else {
+    send_descriptor(request_.console_socket, master, "/dev/pts/0");
+  }
+}
+
+void Creation::run(const plan::RecordCreated&) {
+  store::Record& record = container_->record();
+  record.phase = store::Phase::kCreated;
+  container_->save();
+  if (!request_.pid_file.empty()) write_pid_file(request_.pid_file, child_.pid);
+  if (!request_.pidfd_socket.empty()) send_descriptor(request_.pidfd_socket, child_.pidfd, "pidfd");
+}
+
+// Steps whose code the init shares: the parent's turn, with its own context.
+void Creation::run_shared(const plan::Step& step) {
+  context_.call = plan::Call::k_none;
+  context_.text[0] = '\0';
+  const long r = init::run_step(context_, step);
+  for (size_t i = 0; i < slots_.size(); ++i) {  // whatever the step opened gets its owner
+    const int fd = context_.fd(static_cast<plan::Slot>(i));
+    if (fd >= 0 && slots_[i].get() != fd) slots_[i] = sys::Fd(fd);
+  }
+  if (r >= 0) return;
+  throw parent_failure(view_of(block_), step, context_.call, static_cast<int>(-r), context_.text);
+}
+
+}  // namespace coracle::execute

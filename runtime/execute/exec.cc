@@ -1,0 +1,213 @@
+// exec: another plan over the same init, joined to a running container instead of making one.
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <memory>
+
+#include "runtime/cgroup/fs.h"
+#include "runtime/cgroup/settle.h"
+#include "runtime/execute/console.h"
+#include "runtime/execute/execute.h"
+#include "runtime/execute/foreground.h"
+#include "runtime/execute/host.h"
+#include "runtime/execute/launch.h"
+#include "runtime/execute/lifecycle.h"
+#include "runtime/execute/words.h"
+#include "runtime/init/init.h"
+#include "runtime/log.h"
+#include "runtime/messages.h"
+#include "runtime/plan/plan.h"
+#include "runtime/store/seccomp_cache.h"
+#include "runtime/sys/file.h"
+#include "spec/error.h"
+#include "spec/text.h"
+#include "spec/validate.h"
+
+namespace coracle::execute {
+
+using plan::Op;
+using spec::cat;
+using spec::Error;
+using store::Status;
+
+namespace {
+
+class Joining {
+ public:
+  explicit Joining(const ExecRequest& request)
+      : request_(request),
+        container_(store::Container::open_locked(request.root, request.id)),
+        config_(kept_config(container_)) {
+    check_status();
+    init_ = container_.pidfd();
+    if (!init_) throw Error(messages::kExecStopped);
+  }
+
+  int run() {
+    process_ = request_.process ? *request_.process : own_process();
+    plan::Warnings warnings;
+    spec::validate_process(process_, warnings);
+    make_plan(warnings);
+    for (const std::string& warning : warnings) log::warning(warning);
+    std::optional<SignalGate> gate;
+    if (!request_.detach) gate.emplace();
+    start();
+    container_.unlock();
+    if (!request_.pid_file.empty()) write_pid_file(request_.pid_file, child_.pid);
+    if (request_.detach) return 0;
+    return wait_foreground({child_.pid, child_.pidfd, console_}, *gate);
+  }
+
+ private:
+  void check_status() const {
+    switch (container_.status()) {
+      case Status::kStopped:
+        throw Error(messages::kExecStopped);
+      case Status::kCreating:
+        throw Error("cannot exec in a container that is still being created");
+      case Status::kPaused:
+        if (!request_.ignore_paused) throw Error(messages::kExecPaused);
+        return;
+      default:
+        return;
+    }
+  }
+
+  spec::Process own_process() const {
+    static const spec::Process kNone;
+    return apply(request_.overrides, config_.spec.process ? *config_.spec.process : kNone);
+  }
+
+  void make_plan(plan::Warnings& warnings) {
+    host_ = probe_host(config_.spec);
+    plan::ExecRequest r;
+    r.id = request_.id;
+    r.join = container_.record().namespaces;
+    r.preserve_fds = request_.preserve_fds;
+    r.has_console_socket = !request_.console_socket.empty();
+    r.into_cgroup = !container_.record().cgroup_path.empty();
+    plan::seccomp::Program program;
+    if (config_.spec.linux && config_.spec.linux->seccomp) {
+      program = store::cached_seccomp(request_.root, *config_.spec.linux->seccomp, warnings);
+      r.seccomp = &program.instructions;
+      r.seccomp_flags = program.flags;
+      r.seccomp_notify = program.notify;
+    }
+    block_ = plan::make_exec(config_.spec, process_, r, host_, warnings);
+  }
+
+  void start() {
+    try {
+      for (const plan::Step& step : plan::View(block_.data())) do_step(step);
+      await_exec(child_.channel, plan::View(block_.data()), container_.record().rootfs);
+      if (!request_.pidfd_socket.empty())
+        send_descriptor(request_.pidfd_socket, child_.pidfd, "pidfd");
+    } catch (...) {
+      end_child();
+      throw;
+    }
+  }
+
+  void do_step(const plan::Step& step) {
+    const plan::View view(block_.data());
+    const auto index = static_cast<uint16_t>(&step - view.begin());
+    if (step.op == Op::kClone) {
+      start_child(step.as<plan::Clone>());
+    } else if (step.op == Op::kConsoleSend) {
+      await(plan::MessageKind::kDescriptor, index, &console_);
+      hand_over_console();
+    } else if (step.op == Op::kAwaitStart) {
+      await(plan::MessageKind::kReached, index, nullptr);
+      child_.channel.send_go(index);
+    } else if (step.actor == plan::Actor::kParent) {
+      shared_step(step);
+    }
+  }
+
+  // What the init's code does on this side (execCPUAffinity.initial: inherited by the child).
+  void shared_step(const plan::Step& step) {
+    auto context = std::make_unique<init::Context>();
+    context->base = block_.data();
+    context->root = context->procfs = context->mask_tmpfs = context->sync = context->start = -1;
+    const long r = init::run_step(*context, step);
+    if (r < 0)
+      throw parent_failure(plan::View(block_.data()), step, context->call, static_cast<int>(-r),
+                           context->text);
+  }
+
+  void start_child(const plan::Clone& clone) {
+    const plan::View view(block_.data());
+    auto* slots = reinterpret_cast<int32_t*>(block_.data() + view.header().slots.off);
+    slots[view.list<plan::Join>(clone.join)[0].slot] = init_.get();
+    try {
+      child_ = launch_in(clone, container_.record().cgroup_path, request_.cgroup);
+    } catch (const Error& e) {
+      // The container has moved its processes further down and enabled controllers in its own
+      // cgroup: only a leaf may have processes then (cgroup-v2.rst). Its init is in one.
+      if (e.code() != EBUSY || !request_.cgroup.empty()) throw;
+      child_ = launch_in(clone, cgroup_of_init(), "");
+    }
+  }
+
+  Child launch_in(const plan::Clone& clone, std::string_view path, std::string_view sub) {
+    const uint32_t first = 3 + host_.listen_fds + request_.preserve_fds;
+    cgroup::Cgroup cgroup;
+    if ((clone.flags & plan::kCloneIntoCgroup) != 0) {
+      const sys::Fd mount = cgroup::open_mount();
+      cgroup = cgroup::open(mount, path);
+      if (!sub.empty()) cgroup = cgroup::open_sub(cgroup, sub);
+    }
+    return launch({block_, clone, cgroup.dir ? cgroup.dir.get() : -1, first, ignored_signals(),
+                   request_.root});
+  }
+
+  std::string cgroup_of_init() const {
+    const std::string file = cat("/proc/", container_.record().process.pid, "/cgroup");
+    std::string text;
+    const int r = sys::read_file(sys::At::cwd(), file.c_str(), text);
+    if (r < 0) throw Error(file, r);
+    return cgroup::unified_path(text);
+  }
+
+  void await(plan::MessageKind kind, uint16_t index, sys::Fd* descriptor) {
+    if (!await_message(child_.channel, plan::View(block_.data()), kind, index,
+                       container_.record().rootfs, descriptor))
+      throw Error("the process ended before it could be executed (killed?)");
+  }
+
+  void hand_over_console() {
+    if (request_.console_socket.empty()) return;
+    send_descriptor(request_.console_socket, console_, "/dev/pts/0");
+    console_.reset();
+  }
+
+  void end_child() {
+    if (child_.pid == 0) return;
+    sys::pidfd_send_signal(child_.pidfd, SIGKILL);  // ended already: as wanted
+    while (waitpid(child_.pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }
+
+  const ExecRequest& request_;
+  store::Container container_;
+  spec::Document config_;
+  spec::Process process_;
+  plan::Host host_;
+  std::vector<unsigned char> block_;
+  sys::Fd init_;
+  sys::Fd console_;
+  Child child_;
+};
+
+}  // namespace
+
+int exec(const ExecRequest& request) {
+  // What a container process could reach through /proc while we are in its pid namespace.
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  return Joining(request).run();
+}
+
+}  // namespace coracle::execute

@@ -1,0 +1,88 @@
+// Hooks at their place in a container's life: the state they are told, and where they run.
+#include <linux/sched.h>
+
+#include "hooks/hooks.h"
+#include "runtime/execute/lifecycle.h"
+#include "runtime/log.h"
+#include "runtime/store/state_document.h"
+#include "spec/capabilities.h"
+#include "spec/documents.h"
+
+namespace coracle::execute {
+
+using plan::HookKind;
+
+static const std::vector<spec::Hook>& hooks_of(const spec::Hooks& h, HookKind kind) {
+  switch (kind) {
+    case HookKind::kPrestart:
+      return h.prestart;
+    case HookKind::kCreateRuntime:
+      return h.createRuntime;
+    case HookKind::kCreateContainer:
+      return h.createContainer;
+    case HookKind::kStartContainer:
+      return h.startContainer;
+    case HookKind::kPoststart:
+      return h.poststart;
+    case HookKind::kPoststop:
+      break;
+  }
+  return h.poststop;
+}
+
+// A startContainer hook's program comes out of the image: it gets no more than the container's
+// process will have.
+static sys::Confinement confinement_of(const spec::Spec& spec) {
+  sys::Confinement c;
+  if (!spec.process) return c;
+  const spec::Process& p = *spec.process;
+  c.uid = p.user.uid;
+  c.gid = p.user.gid;
+  c.groups = p.user.additionalGids.data();
+  c.group_count = static_cast<uint32_t>(p.user.additionalGids.size());
+  c.no_new_privileges = p.noNewPrivileges;
+  if (!p.capabilities) return c;
+  std::vector<std::string> told_before;  // when the plan was made
+  const spec::CapabilitySets sets = spec::resolve_capabilities(*p.capabilities, told_before);
+  c.bounding = sets.bounding;
+  c.effective = sets.effective;
+  c.permitted = sets.permitted;
+  c.inheritable = sets.inheritable;
+  c.ambient = sets.ambient;
+  return c;
+}
+
+static bool has_pid_namespace(const spec::Spec& spec) {
+  const spec::LinuxNamespace* ns = find_namespace(spec, "pid");
+  return ns != nullptr && ns->path.empty();
+}
+
+static std::string state_text(HookKind kind, const spec::Spec& spec,
+                              const store::Container& container, store::Status status) {
+  spec::State state = store::state_of(container.record(), status, "");
+  if (kind == HookKind::kStartContainer && has_pid_namespace(spec)) state.pid = 1;
+  return spec::state_json(state, spec::JsonStyle::kCompact);
+}
+
+void run_hooks(HookKind kind, const spec::Spec& spec, const store::Container& container,
+               store::Status status, const sys::Fd* init) {
+  if (!spec.hooks) return;
+  const std::vector<spec::Hook>& list = hooks_of(*spec.hooks, kind);
+  if (list.empty()) return;
+  const sys::Confinement confinement = confinement_of(spec);
+  hooks::Container inside;
+  inside.pid = container.record().process.pid;
+  inside.pidfd = init;
+  inside.confine = &confinement;
+  hooks::Options options;
+  options.bundle = container.record().bundle;
+  if (init != nullptr) options.container = &inside;
+  std::vector<std::string> warnings;
+  hooks::run_hooks(static_cast<hooks::Kind>(kind), list, state_text(kind, spec, container, status),
+                   options, warnings);
+  for (const std::string& warning : warnings) log::warning(warning);
+}
+
+static_assert(static_cast<int>(HookKind::kPoststop) == static_cast<int>(hooks::Kind::kPoststop));
+
+}  // namespace coracle::execute

@@ -1,0 +1,121 @@
+#include "runtime/execute/host.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+
+#include <charconv>
+#include <string>
+
+#include "runtime/sys/file.h"
+#include "spec/error.h"
+#include "spec/ids.h"
+
+namespace coracle::execute {
+
+using spec::Error;
+
+static bool has_sys_admin() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2]{};
+  if (syscall(SYS_capget, &header, data) < 0) return false;
+  return (data[0].effective & (1u << CAP_SYS_ADMIN)) != 0;
+}
+
+// The initial user namespace has a fixed inode number (include/linux/proc_ns.h).
+static bool in_initial_userns() {
+  constexpr ino_t kProcUserInitIno = 0xEFFFFFFDU;
+  struct stat st;
+  return stat("/proc/self/ns/user", &st) == 0 && st.st_ino == kProcUserInitIno;
+}
+
+static bool apparmor_enabled() {
+  std::string text;
+  return sys::read_file(sys::At::cwd(), "/sys/module/apparmor/parameters/enabled", text) == 0 &&
+         text.starts_with('Y');
+}
+
+// SELinux is on exactly if its filesystem is mounted where everybody looks for it (selinux(8)).
+static bool selinux_enabled() {
+  struct statfs fs;
+  return statfs("/sys/fs/selinux", &fs) == 0 && fs.f_type == SELINUX_MAGIC;
+}
+
+static std::vector<std::string> split(std::string_view text) {
+  std::vector<std::string> words;
+  size_t begin = 0;
+  while ((begin = text.find_first_not_of(" \n", begin)) != std::string_view::npos) {
+    const size_t end = std::min(text.find_first_of(" \n", begin), text.size());
+    words.emplace_back(text.substr(begin, end - begin));
+    begin = end;
+  }
+  return words;
+}
+
+// The line "0::/path" of /proc/self/cgroup (cgroups(7)).
+static std::string own_cgroup() {
+  std::string text;
+  const int r = sys::read_file(sys::At::cwd(), "/proc/self/cgroup", text);
+  if (r < 0) throw Error("/proc/self/cgroup", r);
+  const size_t line = text.starts_with("0::") ? 0 : text.find("\n0::");
+  if (line == std::string::npos)
+    throw Error("this host has no cgroup v2 hierarchy: coracle needs cgroup v2");
+  const size_t path = text.find('/', line);
+  return text.substr(path, text.find('\n', path) - path);
+}
+
+static bool wants_controllers(const spec::Linux& linux) {
+  if (!linux.resources) return false;
+  const spec::LinuxResources& r = *linux.resources;
+  return r.memory || r.cpu || r.pids || r.blockIO || !r.hugepageLimits.empty() ||
+         !r.rdma.empty() || !r.unified.empty();
+}
+
+// LISTEN_FDS counts only if LISTEN_PID is this process (sd_listen_fds(3)).
+static uint32_t listen_fds() {
+  const char* count = getenv("LISTEN_FDS");
+  const char* pid = getenv("LISTEN_PID");
+  if (count == nullptr || pid == nullptr) return 0;
+  const auto n = spec::parse_number(count, 1 << 16);
+  const auto p = spec::parse_number(pid);
+  return n && p && *p == static_cast<uint64_t>(getpid()) ? static_cast<uint32_t>(*n) : 0;
+}
+
+plan::Host probe_host(const spec::Spec& spec) {
+  plan::Host host;
+  host.euid = geteuid();
+  host.egid = getegid();
+  host.privileged = has_sys_admin();
+  host.initial_userns = in_initial_userns();
+  host.listen_fds = listen_fds();
+  if (spec.process && !spec.process->apparmorProfile.empty()) host.apparmor = apparmor_enabled();
+  const bool labels = (spec.process && !spec.process->selinuxLabel.empty()) ||
+                      (spec.linux && !spec.linux->mountLabel.empty());
+  if (labels) host.selinux = selinux_enabled();
+  if (spec.linux && !spec.linux->cgroupsPath.starts_with('/')) host.cgroup_path = own_cgroup();
+  if (spec.linux && wants_controllers(*spec.linux)) {
+    std::string text;
+    const int r = sys::read_file(sys::At::cwd(), "/sys/fs/cgroup/cgroup.controllers", text);
+    if (r < 0) throw Error("/sys/fs/cgroup/cgroup.controllers", r);
+    host.controllers = split(text);
+  }
+  return host;
+}
+
+uint64_t ignored_signals() {
+  std::string text;
+  if (sys::read_file(sys::At::cwd(), "/proc/self/stat", text) < 0) return 0;
+  // Fields are counted from behind the name, which may hold anything: field 3 follows ") ".
+  size_t at = text.rfind(") ");
+  for (int field = 2; field < 33 && at != std::string::npos; ++field) at = text.find(' ', at + 1);
+  if (at == std::string::npos) return 0;
+  uint64_t mask = 0;
+  std::from_chars(text.data() + at + 1, text.data() + text.size(), mask);
+  return mask;
+}
+
+}  // namespace coracle::execute

@@ -1,0 +1,15 @@
+// Facts about the host and the caller, asked once and only as far as the spec needs them, so that
+// planning stays pure.
+#pragma once
+
+#include "runtime/plan/plan.h"
+#include "spec/spec.h"
+
+namespace coracle::execute {
+
+plan::Host probe_host(const spec::Spec& spec);
+
+// Bit n-1: the caller ignores signal n, from /proc/self/stat (proc_pid_stat(5), sigignore).
+uint64_t ignored_signals();
+
+}  // namespace coracle::execute

@@ -1,0 +1,32 @@
+// What the verbs share: hooks with their state document, the pid file, and taking a container away.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "runtime/plan/format.h"
+#include "runtime/store/container.h"
+#include "spec/json.h"
+
+namespace coracle::execute {
+
+// Bytes of a configuration file; an Error with its path otherwise.
+std::string read_config(const std::string& path);
+
+// The configuration that `create` kept; parsed again, it was valid then.
+spec::Document kept_config(const store::Container& container);
+
+// Runs the hooks of one kind, if there are any, with the container's state in status `status`.
+// `init` is needed for the kinds that run in the container's namespaces.
+void run_hooks(plan::HookKind kind, const spec::Spec& spec, const store::Container& container,
+               store::Status status, const sys::Fd* init);
+
+// In decimal, without a newline; replaced by rename, so a reader never sees half of it.
+void write_pid_file(const std::string& path, pid_t pid);
+
+// Kills what runs, removes the cgroup, runs poststop hooks (if an init ever was), removes the
+// record. Throws if something could not be removed; the record then stays, for another try.
+void take_away(store::Container& container, const spec::Spec& spec);
+
+}  // namespace coracle::execute

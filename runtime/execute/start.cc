@@ -1,0 +1,109 @@
+// create, start, run: see creation.h for the part they share.
+#include <errno.h>
+#include <sys/prctl.h>
+
+#include "runtime/execute/creation.h"
+#include "runtime/execute/execute.h"
+#include "runtime/execute/foreground.h"
+#include "runtime/execute/lifecycle.h"
+#include "runtime/execute/words.h"
+#include "runtime/messages.h"
+#include "spec/error.h"
+#include "spec/text.h"
+
+namespace coracle::execute {
+
+using plan::HookKind;
+using spec::cat;
+using spec::Error;
+using store::Status;
+
+void create(const CreateRequest& request) {
+  Creation creation(request, false);
+  creation.make();
+  creation.commit();
+}
+
+static void check_startable(const store::Container& container) {
+  switch (container.status()) {
+    case Status::kCreated:
+      return;
+    case Status::kStopped:
+      throw Error(messages::kStartStopped);
+    case Status::kCreating:
+      throw Error("cannot start a container that is still being created");
+    default:
+      throw Error(messages::kStartRunning);
+  }
+}
+
+// Without the plan of `create`: the message says which kind of step it was.
+static void await_start_outcome(Channel& channel, const spec::Spec& spec,
+                                const std::string& rootfs) {
+  const std::optional<Received> got = channel.receive();
+  if (got) throw start_failure(got->message, spec, rootfs);
+}
+
+void start(const std::string& root, std::string_view id) {
+  store::Container container = store::Container::open_locked(root, id);
+  check_startable(container);
+  const spec::Document config = kept_config(container);
+  if (!config.spec.process)
+    throw Error::at("process", "not set in config.json: the container cannot be started");
+  const sys::Fd init = container.pidfd();
+  sys::Fd socket = container.connect_start_socket();
+  if (!socket) throw Error("connect to the container's init", socket.error());
+  Channel channel(std::move(socket));
+  run_hooks(HookKind::kStartContainer, config.spec, container, Status::kCreated, &init);
+  container.remove_start_socket();
+  if (channel.send_go(0) < 0) throw Error("the container's init is gone");
+  await_start_outcome(channel, config.spec, container.record().rootfs);
+  try {
+    run_hooks(HookKind::kPoststart, config.spec, container, Status::kRunning, nullptr);
+  } catch (...) {
+    take_away(container, config.spec);  // runtime.md, lifecycle step 9: stop the container
+    throw;
+  }
+}
+
+// After make(): the start, in the same process.
+static void start_here(Creation& creation) {
+  store::Container& container = creation.container();
+  run_hooks(HookKind::kStartContainer, creation.spec(), container, Status::kCreated,
+            &creation.child().pidfd);
+  creation.commit();
+  creation.await_program();
+  run_hooks(HookKind::kPoststart, creation.spec(), container, Status::kRunning, nullptr);
+}
+
+int run(const CreateRequest& request) {
+  // As subreaper we see the end of what a container without a pid namespace leaves behind.
+  if (!request.detach && !request.no_subreaper) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  Creation creation(request, true);
+  if (!creation.spec().process)
+    throw Error::at("process", "not set in config.json: there is nothing to run");
+  std::optional<SignalGate> gate;
+  if (!request.detach) gate.emplace();
+  creation.make();
+  try {
+    start_here(creation);
+  } catch (...) {
+    creation.undo();
+    throw;
+  }
+  if (request.detach) return 0;
+  creation.container().unlock();
+  Child& child = creation.child();
+  const int status = wait_foreground({child.pid, child.pidfd, creation.console()}, *gate);
+  if (request.keep) return status;
+  creation.container().lock();
+  take_away(creation.container(), creation.spec());
+  return status;
+}
+
+std::string plan_bundle(const CreateRequest& request, std::string_view format) {
+  const Creation creation(request, false);
+  return creation.planned(format == "json");
+}
+
+}  // namespace coracle::execute

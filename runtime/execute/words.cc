@@ -1,0 +1,96 @@
+#include "runtime/execute/words.h"
+
+#include <errno.h>
+
+#include "runtime/execute/diagnose.h"
+#include "runtime/log.h"
+#include "runtime/plan/describe.h"
+#include "spec/text.h"
+
+namespace coracle::execute {
+
+using plan::Op;
+using spec::append;
+using spec::cat;
+using spec::Error;
+
+static Error step_error(const plan::View& plan, const plan::Step& step, plan::Call call, int error,
+                        std::string_view detail) {
+  std::string text = plan::locate(plan, step);
+  const std::string_view name = plan::call_name(call);
+  if (!name.empty()) append(text, ": ", name);
+  if (!detail.empty()) append(text, ": ", detail);
+  return Error(std::move(text), error);
+}
+
+static std::string_view program_name(const plan::View& plan) {
+  for (const plan::Step& step : plan) {
+    if (step.op != Op::kExecute) continue;
+    const plan::List argv = step.as<plan::Execute>().argv;
+    if (argv.count < 2) return "";
+    return plan.str({static_cast<uint32_t>(plan.list<uint64_t>(argv)[0])});
+  }
+  return "";
+}
+
+// Engines tell 127 from 126 by these words.
+static Error not_found(std::string_view program, int error) {
+  const std::string quoted = spec::quoted(program);
+  if (error == ENOENT && program.find('/') == std::string_view::npos)
+    return Error(cat("exec: ", quoted, ": executable file not found in $PATH"));
+  if (error == ENOENT)
+    return Error(cat("exec: ", quoted, ": stat ", program, ": no such file or directory"));
+  if (error == EACCES) return Error(cat("exec: ", quoted, ": permission denied"));
+  if (error == EISDIR) return Error(cat("exec: ", quoted, ": is a directory"));
+  return Error(cat("exec: ", quoted), error);
+}
+
+static Error exec_failed(std::string_view program, const plan::Message& m,
+                         const std::string& rootfs) {
+  Error error(cat("exec ", m.text[0] ? std::string_view(m.text) : program), m.error);
+  const std::string why =
+      diagnose_exec(rootfs, m.text[0] ? std::string_view(m.text) : program, m.error);
+  return why.empty() ? error : Error(cat(error.what(), ": ", why));
+}
+
+Error start_failure(const plan::Message& m, const spec::Spec& spec, const std::string& rootfs) {
+  const bool has_program = spec.process && !spec.process->args.empty();
+  const std::string_view program = has_program ? spec.process->args[0] : "";
+  if (m.call == plan::Call::k_execve) return exec_failed(program, m, rootfs);
+  return Error(cat("starting ", spec::quoted(program), ": ", plan::call_name(m.call)), m.error);
+}
+
+Error failure(const plan::View& plan, const plan::Message& m, const std::string& rootfs) {
+  if (m.step >= plan.header().step_count) return Error("starting the container's init", m.error);
+  const plan::Step& step = plan.begin()[m.step];
+  if (step.op == Op::kResolveProgram) return not_found(program_name(plan), m.error);
+  if (step.op == Op::kExecute) return exec_failed(program_name(plan), m, rootfs);
+  return step_error(plan, step, m.call, m.error, m.text);
+}
+
+Error parent_failure(const plan::View& plan, const plan::Step& step, plan::Call call, int error,
+                     std::string_view detail) {
+  return step_error(plan, step, call, error, detail);
+}
+
+bool await_message(Channel& channel, const plan::View& plan, plan::MessageKind kind,
+                   uint16_t index, const std::string& rootfs, sys::Fd* descriptor) {
+  for (;;) {
+    std::optional<Received> got = channel.receive();
+    if (!got) return false;
+    const plan::Message& m = got->message;
+    if (m.kind == plan::MessageKind::kFailure) throw failure(plan, m, rootfs);
+    if (m.kind == plan::MessageKind::kWarning) log::warning(failure(plan, m, rootfs).what());
+    if (m.kind != kind) continue;
+    if (kind == plan::MessageKind::kReached && m.step != index) continue;
+    if (descriptor != nullptr) *descriptor = std::move(got->descriptor);
+    return true;
+  }
+}
+
+void await_exec(Channel& channel, const plan::View& plan, const std::string& rootfs) {
+  while (await_message(channel, plan, plan::MessageKind::kReached, UINT16_MAX, rootfs, nullptr)) {
+  }
+}
+
+}  // namespace coracle::execute

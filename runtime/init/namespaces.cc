@@ -1,0 +1,37 @@
+// The new cgroup namespace and the loopback device.
+#include <linux/if.h>
+#include <linux/sched.h>
+
+#include "runtime/init/init.h"
+#include "runtime/init/syscall.h"
+
+namespace coracle::init {
+
+using plan::Call;
+
+// After the init is in its cgroup, so that the namespace's root is the container's own cgroup
+// (cgroup_namespaces(7)).
+long run(Context& c, const plan::UnshareCgroup&) {
+  const long r = syscall(__NR_unshare, CLONE_NEWCGROUP);
+  return r < 0 ? fail(c, Call::k_unshare, r) : 0;
+}
+
+// Not in the spec, expected by everybody: a new network namespace has `lo` down.
+long run(Context& c, const plan::LoopbackUp&) {
+  constexpr int kAfInet = 2, kSockDgramCloexec = 2 | 02000000;
+  constexpr unsigned kSiocGetFlags = 0x8913, kSiocSetFlags = 0x8914;
+  const long fd = syscall(__NR_socket, kAfInet, kSockDgramCloexec, 0);
+  if (fd < 0) return fail(c, Call::k_socket, fd);
+  struct ifreq request {};
+  request.ifr_name[0] = 'l';
+  request.ifr_name[1] = 'o';
+  long r = syscall(__NR_ioctl, fd, kSiocGetFlags, &request);
+  if (r >= 0) {
+    request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
+    r = syscall(__NR_ioctl, fd, kSiocSetFlags, &request);
+  }
+  close_fd(fd);
+  return r < 0 ? fail(c, Call::k_ioctl, r) : 0;
+}
+
+}  // namespace coracle::init

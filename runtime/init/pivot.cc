@@ -1,0 +1,97 @@
+// The container's root: from a detached tree to "/" of the new mount namespace.
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+#include <linux/mount.h>
+
+#include "runtime/init/detached.h"
+#include "runtime/init/paths.h"
+#include "runtime/init/syscall.h"
+
+namespace coracle::init {
+
+using plan::Call;
+
+static constexpr int kDetach = 2;  // MNT_DETACH (umount2(2); in no kernel header)
+
+// Mounts made from here on must not appear on the host, and pivot_root(2) refuses a shared parent.
+long run(Context& c, const plan::PropagationRoot& p) {
+  mount_attr attr{};
+  attr.propagation = p.propagation;
+  const long r =
+      syscall(__NR_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr));
+  return r < 0 ? fail(c, Call::k_mount_setattr, r) : 0;
+}
+
+// The place of the rootfs in this mount namespace. Where the path cannot be walked (mapped root of a
+// user namespace has no right of its own on the host's directories), "/" does as well: the process's
+// own root stays the host's until the pivot.
+static long attach_at(long tree, const char* path) {
+  const long target = syscall(__NR_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (target < 0)
+    return syscall(__NR_move_mount, tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+  const long r = syscall(__NR_move_mount, tree, "", target, "",
+                         MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+  close_fd(target);
+  return r;
+}
+
+// Absolute paths still mean the host's files afterwards; everything of the container is reached by
+// the fd.
+long run(Context& c, const plan::AttachRoot& p) {
+  const long tree = c.fd(p.slot);
+  long r = attach_at(tree, c.str(p.path));
+  if (r < 0) return fail(c, Call::k_move_mount, r);
+  r = syscall(__NR_fchdir, tree);
+  if (r < 0) return fail(c, Call::k_chdir, r);
+  c.root = static_cast<int>(tree);
+  c.fd(p.slot) = -1;
+  return 0;
+}
+
+// Without a pivot the host's mounts stay below the container's root. A user namespace made inside
+// may mount a new procfs or sysfs only where an unhidden one is to be seen, so those of the host go.
+static void unmount_all_at(const char* path) {
+  for (int i = 0; i < 16 && syscall(__NR_umount2, path, kDetach) == 0; ++i) {
+  }
+}
+
+static long enter_by_chroot(Context& c) {
+  unmount_all_at("/proc");
+  unmount_all_at("/sys");
+  long r = syscall(__NR_move_mount, c.root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+  if (r < 0 && r != -ELOOP) return fail(c, Call::k_move_mount, r);  // ELOOP: it is there already
+  r = syscall(__NR_chroot, ".");
+  return r < 0 ? fail(c, Call::k_chroot, r) : 0;
+}
+
+// Old root and new root are stacked on the same place: no directory of the image is needed for the
+// old one (pivot_root(2), "pivot_root(".", ".")").
+static long enter_by_pivot(Context& c) {
+  long r = syscall(__NR_pivot_root, ".", ".");
+  if (r < 0) return fail(c, Call::k_pivot_root, r);
+  r = syscall(__NR_umount2, ".", kDetach);
+  return r < 0 ? fail(c, Call::k_umount, r) : 0;
+}
+
+long run(Context& c, const plan::PivotRoot& p) {
+  drop_parent(c);
+  // A hook or a step between may have left the root directory.
+  long r = syscall(__NR_fchdir, c.root);
+  if (r < 0) return fail(c, Call::k_chdir, r);
+  r = (p.flags & plan::kPivotChroot) != 0 ? enter_by_chroot(c) : enter_by_pivot(c);
+  if (r < 0) return r;
+  r = syscall(__NR_chdir, "/");
+  if (r < 0) return fail(c, Call::k_chdir, r);
+  // What led to the host's tree, or is needed no more.
+  if (p.null != plan::kNoSlot) {
+    close_fd(c.fd(p.null));
+    c.fd(p.null) = -1;
+  }
+  close_fd(c.mask_tmpfs);
+  c.mask_tmpfs = -1;
+  return 0;
+}
+
+long run(Context& c, const plan::RootAttr& p) { return set_attrs(c, c.root, p.attrs); }
+
+}  // namespace coracle::init

@@ -1,0 +1,46 @@
+#include "runtime/init/socket.h"
+
+#include "runtime/init/syscall.h"
+
+namespace coracle::init {
+
+// The kernel's own layouts (include/linux/socket.h); the libc's headers cannot be used here.
+struct KernelIovec {
+  const void* base;
+  size_t length;
+};
+struct KernelMessage {
+  void* name;
+  int name_length;
+  KernelIovec* vector;
+  size_t vector_length;
+  void* control;
+  size_t control_length;
+  unsigned flags;
+};
+struct ControlWithFd {
+  size_t length;
+  int level;
+  int type;
+  int fd;
+  int padding;
+};
+static constexpr int kSolSocket = 1;
+static constexpr int kScmRights = 1;
+static constexpr int kMsgNoSignal = 0x4000;
+
+long send_with_fd(int socket, const void* data, size_t size, int fd) {
+  KernelIovec vector{data, size};
+  ControlWithFd control{sizeof(size_t) + 3 * sizeof(int), kSolSocket, kScmRights, fd, 0};
+  KernelMessage message{};
+  message.vector = &vector;
+  message.vector_length = 1;
+  if (fd >= 0) {
+    message.control = &control;
+    message.control_length = sizeof(control);
+  }
+  const long sent = syscall(__NR_sendmsg, socket, &message, kMsgNoSignal);
+  return sent < 0 ? sent : 0;
+}
+
+}  // namespace coracle::init

@@ -1,0 +1,35 @@
+// What goes wrong, and what is worth telling, to whoever called: the one place that makes records.
+//
+// A failure is exactly one record in the --log file and the same words on stderr: containerd's shim
+// takes the last record of level "error", Podman reads the file as a single JSON object and falls
+// back to stderr. Warnings and debug messages go to the log file, or to stderr without one.
+//
+// JSON keys: level, msg, time. Nothing is opened before the first record is written.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace coracle::log {
+
+enum class Level { kError, kWarning, kInfo, kDebug };
+
+struct Settings {
+  std::string path;  // --log; "": stderr
+  bool json = false;
+  Level level = Level::kWarning;
+};
+
+void configure(Settings settings);
+bool enabled(Level level);  // to spare the making of words nobody reads
+
+void debug(std::string_view words);
+void info(std::string_view words);
+void warning(std::string_view words);
+// Reports why the process is about to end. Once.
+void failure(std::string_view words);
+
+// One record as it is written, with the newline; for tests and for other sinks.
+std::string format_record(bool json, Level level, std::string_view words, std::string_view time);
+
+}  // namespace coracle::log

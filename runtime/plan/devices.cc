@@ -1,0 +1,97 @@
+// /dev: the devices every container has (config-linux.md "Default Devices"), those that the bundle
+// lists, and the links that programs expect.
+#include <sys/stat.h>
+
+#include "runtime/plan/mounts.h"
+#include "spec/error.h"
+#include "spec/text.h"
+
+namespace coracle::plan {
+
+using spec::cat;
+using spec::Error;
+
+struct DefaultDevice {
+  const char* path;
+  uint32_t major;
+  uint32_t minor;
+};
+// console comes with the terminal, ptmx as a link into the container's devpts.
+static constexpr DefaultDevice kDefaultDevices[] = {
+    {"/dev/null", 1, 3},   {"/dev/zero", 1, 5},    {"/dev/full", 1, 7},
+    {"/dev/random", 1, 8}, {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0},
+};
+static constexpr uint32_t kDefaultMode = 0666;
+
+// A /dev that is bound from the host has all it needs, and is not ours to fill.
+static bool dev_is_bound(const Draft& d) {
+  for (const PlannedMount& m : d.mounts)
+    if (m.target == "/dev" && m.options.bind) return true;
+  return false;
+}
+
+static bool is_configured(const Draft& d, std::string_view path) {
+  for (const spec::LinuxDevice& device : d.spec.linux->devices)
+    if (clean_path(device.path) == path) return true;
+  return false;
+}
+
+static uint32_t type_bits(const spec::LinuxDevice& device, const std::string& origin) {
+  if (device.type == "c" || device.type == "u") return S_IFCHR;
+  if (device.type == "b") return S_IFBLK;
+  if (device.type == "p") return S_IFIFO;
+  throw Error::at(cat(origin, ".type"), cat("not a type of device: ", spec::quoted(device.type)));
+}
+
+// "a" number of the kernel's 12 bits for major and 20 for minor (struct stat, mknod(2)).
+static uint32_t device_part(std::optional<int64_t> part, int64_t limit, const std::string& origin) {
+  if (!part || *part < 0 || *part >= limit) throw Error::at(origin, "not a device number");
+  return static_cast<uint32_t>(*part);
+}
+
+static void add_configured(Draft& d, size_t index) {
+  const spec::LinuxDevice& device = d.spec.linux->devices[index];
+  const std::string origin = cat("linux.devices[", index, "]");
+  const std::string path = clean_path(device.path);
+  if (path == "/") throw Error::at(cat(origin, ".path"), "not a path of a device");
+  MakeNode node{};
+  node.path = d.b.str(path);
+  const uint32_t type = type_bits(device, origin);
+  // Engines send st_mode as they found it, type and all.
+  node.mode = type | (device.fileMode.value_or(kDefaultMode) & 07777);
+  if (type != S_IFIFO) {
+    node.major = device_part(device.major, 1 << 12, cat(origin, ".major"));
+    node.minor = device_part(device.minor, 1 << 20, cat(origin, ".minor"));
+  }
+  node.uid = device.uid.value_or(0);
+  node.gid = device.gid.value_or(0);
+  d.b.init(origin, node);
+}
+
+static void add_link(Draft& d, std::string_view path, std::string_view points_to, bool replace) {
+  d.b.init({}, MakeSymlink{d.b.str(path), d.b.str(points_to), replace});
+}
+
+void add_devices(Draft& d) {
+  if (dev_is_bound(d)) return;
+  for (const DefaultDevice& device : kDefaultDevices) {
+    if (is_configured(d, device.path)) continue;
+    MakeNode node{};
+    node.path = d.b.str(device.path);
+    node.mode = S_IFCHR | kDefaultMode;
+    node.major = device.major;
+    node.minor = device.minor;
+    d.b.init({}, node);
+  }
+  // The links next: they lie in the same directory, which the init then finds only once.
+  add_link(d, "/dev/fd", "/proc/self/fd", false);
+  add_link(d, "/dev/stdin", "/proc/self/fd/0", false);
+  add_link(d, "/dev/stdout", "/proc/self/fd/1", false);
+  add_link(d, "/dev/stderr", "/proc/self/fd/2", false);
+  add_link(d, "/dev/core", "/proc/kcore", false);
+  for (size_t i = 0; i < d.spec.linux->devices.size(); ++i) add_configured(d, i);
+  // Last, and in place of whatever is there: an image's own ptmx node would be the host's.
+  add_link(d, "/dev/ptmx", "pts/ptmx", true);
+}
+
+}  // namespace coracle::plan

@@ -1,0 +1,194 @@
+// The container's mounts, in the order of config.json: new file systems, clones of host paths,
+// changes of what is mounted already.
+#include "runtime/plan/mounts.h"
+
+#include <linux/mount.h>
+
+#include "spec/error.h"
+#include "spec/text.h"
+
+namespace coracle::plan {
+
+using spec::cat;
+
+static bool below(std::string_view path, std::string_view directory) {
+  return path.size() > directory.size() && path.substr(0, directory.size()) == directory &&
+         path[directory.size()] == '/';
+}
+
+// ---- new file systems --------------------------------------------------------------------------
+
+static bool wants_readonly(const MountOptions& o) {
+  AttrChange all = o.attrs;
+  all.then(o.recursive);
+  return (all.set & MOUNT_ATTR_RDONLY) != 0;
+}
+
+// Something is still to be made in it: mount points, device nodes, /dev/console.
+static bool is_filled_later(const Draft& d, size_t index) {
+  const std::string& target = d.mounts[index].target;
+  if (target == "/dev") return true;
+  for (size_t i = index + 1; i < d.mounts.size(); ++i)
+    if (below(d.mounts[i].target, target)) return true;
+  for (const spec::LinuxDevice& device : d.spec.linux->devices)
+    if (below(clean_path(device.path), target)) return true;
+  return false;
+}
+
+static bool is_late_readonly(const Draft& d, size_t index) {
+  const PlannedMount& m = d.mounts[index];
+  return !m.options.bind && d.spec.mounts[index].type == "tmpfs" && wants_readonly(m.options) &&
+         is_filled_later(d, index);
+}
+
+static bool has_key(const std::vector<DataOption>& data, std::string_view key) {
+  for (const DataOption& option : data)
+    if (option.key == key) return true;
+  return false;
+}
+
+// Superblock flags as fsconfig(2) names them; the last of a pair decides.
+static std::vector<std::string_view> settle_super(const MountOptions& o, bool remount) {
+  std::vector<std::string_view> out;
+  auto drop = [&out](std::string_view name) {
+    for (size_t i = 0; i < out.size(); ++i)
+      if (out[i] == name) out.erase(out.begin() + static_cast<std::ptrdiff_t>(i--));
+  };
+  static constexpr std::pair<std::string_view, std::string_view> kPairs[] = {
+      {"sync", "async"}, {"lazytime", "nolazytime"}, {"mand", "nomand"}};
+  for (std::string_view flag : o.super) {
+    bool off = false;
+    drop(flag);
+    for (const auto& [set, clear] : kPairs) {
+      if (flag == clear) drop(set);
+      if (flag == set) drop(clear);
+      off |= flag == clear;
+    }
+    if (!off || remount) out.push_back(flag);  // off is how a new file system begins
+  }
+  return out;
+}
+
+// SELinux: the file systems that carry labels get the container's (config-linux.md, mountLabel).
+static std::string_view label_key(const Draft& d, const spec::Mount& mount) {
+  if (d.spec.linux->mountLabel.empty() || !d.host.selinux) return "";
+  for (std::string_view type : {"proc", "sysfs", "mqueue", "cgroup", "cgroup2"})
+    if (mount.type == type) return "";
+  const std::string_view key = spec::find(d.spec.annotations, "run.oci.mount_context_type");
+  return key.empty() ? std::string_view("context") : key;
+}
+
+static FsOption fs_option(Draft& d, std::string_view key, const std::optional<std::string>& value) {
+  return {d.b.str(key), value ? d.b.str(*value) : Ref{0}};
+}
+
+static std::vector<FsOption> fs_options(Draft& d, const spec::Mount& mount, const MountOptions& o) {
+  std::vector<FsOption> out;
+  // A device that cannot be written must not be asked to (a read-only mount of a writable
+  // superblock is enough for everything that lives in memory).
+  if (wants_readonly(o) && mount.source.substr(0, 1) == "/")
+    out.push_back(fs_option(d, "ro", std::nullopt));
+  for (std::string_view flag : settle_super(o, false))
+    out.push_back(fs_option(d, flag, std::nullopt));
+  for (const DataOption& option : o.data) {
+    // Every devpts is an instance of its own since Linux 4.7.
+    if (mount.type == "devpts" && option.key == "newinstance") continue;
+    out.push_back(fs_option(d, option.key, option.value));
+  }
+  const std::string_view key = label_key(d, mount);
+  if (!key.empty() && !has_key(o.data, key))
+    out.push_back(fs_option(d, key, std::string(d.spec.linux->mountLabel)));
+  return out;
+}
+
+static uint32_t fs_flags(const Draft& d, const spec::Mount& mount, const MountOptions& o) {
+  const bool userns = d.new_userns || !d.host.initial_userns;
+  uint32_t flags = 0;
+  if (mount.type == "proc" || mount.type == "sysfs") flags |= kMountNoSymlinks;
+  if (mount.type == "sysfs" && userns) flags |= kMountSysBind;
+  if (mount.type == "mqueue" && userns) flags |= kMountMqueueBind;
+  if (is_cgroup(mount) && userns) flags |= kMountCgroupBind;
+  if (o.target_nofollow) flags |= kMountTargetNoFollow;
+  if (mount.type == "tmpfs") {
+    if (o.copy_up) flags |= kMountCopyUp;
+    if (!has_key(o.data, "mode")) flags |= kMountKeepMode;
+  }
+  return flags;
+}
+
+static void add_fs(Draft& d, size_t index) {
+  const spec::Mount& mount = d.spec.mounts[index];
+  const PlannedMount& m = d.mounts[index];
+  AttrChange all = m.options.attrs;
+  all.then(m.options.recursive);  // there is nothing below a new file system
+  AttrList attrs;
+  if (m.userns != kNoSlot) attrs.idmap(m.userns, false);
+  if (is_late_readonly(d, index)) {
+    all.set &= ~uint64_t{MOUNT_ATTR_RDONLY};
+  } else if (m.options.copy_up && wants_readonly(m.options)) {
+    all.set &= ~uint64_t{MOUNT_ATTR_RDONLY};
+    attrs.change({MOUNT_ATTR_RDONLY, 0}, false);
+  }
+  for (const PropagationOption& p : m.options.propagation) attrs.propagate(p.flag, false);
+
+  MountFs step{};
+  step.fstype = d.b.str(is_cgroup(mount) ? "cgroup2" : mount.type);
+  step.source = mount.source.empty() ? Ref{0} : d.b.str(mount.source);
+  step.options = d.b.list(fs_options(d, mount, m.options));
+  step.mount_attrs = static_cast<uint32_t>(all.set);
+  step.attrs = attrs.into(d.b);
+  step.target = d.b.str(m.target);
+  step.flags = fs_flags(d, mount, m.options);
+  step.fallback = m.fallback;
+  d.b.init(m.origin, step);
+}
+
+// ---- binds and changes ---------------------------------------------------------------------------
+
+static void add_clone_of(Draft& d, const PlannedMount& m) {
+  uint32_t flags = 0;
+  if (m.options.target_nofollow) flags |= kMountTargetNoFollow;
+  if (m.options.copy_symlink) flags |= kMountCopySymlink;
+  if (m.target == "/proc") flags |= kMountMustBeProc | kMountNoSymlinks;
+  d.b.init(m.origin, MountTree{m.tree, d.b.str(m.target), flags});
+}
+
+static void add_change(Draft& d, size_t index) {
+  const PlannedMount& m = d.mounts[index];
+  AttrList attrs;
+  attrs.change(m.options.attrs, false);
+  attrs.change(m.options.recursive, true);
+  for (const PropagationOption& p : m.options.propagation) attrs.propagate(p.flag, p.recursive);
+  std::vector<FsOption> options;
+  if (!m.options.bind) {
+    for (std::string_view flag : settle_super(m.options, true))
+      options.push_back(fs_option(d, flag, std::nullopt));
+    for (const DataOption& option : m.options.data)
+      options.push_back(fs_option(d, option.key, option.value));
+  }
+  d.b.init(m.origin, Remount{d.b.str(m.target), attrs.into(d.b), d.b.list(options)});
+}
+
+void add_mounts(Draft& d) {
+  for (size_t i = 0; i < d.mounts.size(); ++i) {
+    const PlannedMount& m = d.mounts[i];
+    if (m.tree != kNoSlot) {
+      add_clone_of(d, m);
+    } else if (m.options.remount || d.spec.mounts[i].type.empty()) {
+      add_change(d, i);
+    } else {
+      add_fs(d, i);
+    }
+  }
+}
+
+void add_late_readonly(Draft& d) {
+  for (size_t i = 0; i < d.mounts.size(); ++i) {
+    if (!is_late_readonly(d, i)) continue;
+    AttrList attrs;
+    attrs.change({MOUNT_ATTR_RDONLY, 0}, false);
+    d.b.init(d.mounts[i].origin, Remount{d.b.str(d.mounts[i].target), attrs.into(d.b), {0, 0}});
+  }
+}
+
+}  // namespace coracle::plan

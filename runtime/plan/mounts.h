@@ -1,0 +1,61 @@
+// What the files of the mounts' part of the plan share: sources.cc (host side, before the clone),
+// mounts.cc (file systems and binds), devices.cc (/dev), rootfs.cc (the root itself, masks, pivot).
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/plan/plan.h"
+
+namespace coracle::plan {
+
+// linux.rootfsPropagation.
+struct Propagation {
+  uint64_t flag;   // MS_*; MS_SLAVE when nothing is said
+  bool recursive;  // an r form
+  bool asked;
+};
+Propagation root_propagation(const Draft& d);
+
+// The path with one slash in front and between, without "." and with ".." taken back: what it means
+// in a tree without symlinks. "/" for nothing.
+std::string clean_path(std::string_view path);
+
+// A host path of the bundle: relative ones begin at the bundle.
+std::string absolute_source(const Draft& d, std::string_view source);
+
+// Collects the mount_setattr calls of one mount, as few as keep the meaning.
+class AttrList {
+ public:
+  void change(const AttrChange& change, bool recursive);
+  void propagate(uint64_t flag, bool recursive);
+  void idmap(Slot userns, bool recursive);
+  List into(Builder& b) const { return b.list(calls_); }
+
+ private:
+  SetAttr& call(bool recursive, bool mergeable);
+  std::vector<SetAttr> calls_;
+};
+
+// Reads spec.mounts into d.mounts; throws for what cannot be done.
+void read_mounts(Draft& d);
+// OpenTree of the rootfs and of every bind source, by `actor`.
+void open_trees(Draft& d, Actor actor);
+// True if this mount is made by moving a detached clone of a host path.
+bool is_clone(const spec::Mount& mount, const MountOptions& options);
+
+// cgroup and cgroup2: both mean the one hierarchy there is.
+inline bool is_cgroup(const spec::Mount& mount) {
+  return mount.type == "cgroup" || mount.type == "cgroup2";
+}
+
+// Every mount, in the order of the list.
+void add_mounts(Draft& d);
+// tmpfs mounts that must be writable until everything below them is made: now read-only.
+void add_late_readonly(Draft& d);
+
+// Default and configured devices, links, ptmx; nothing if /dev is the host's.
+void add_devices(Draft& d);
+
+}  // namespace coracle::plan

@@ -1,0 +1,137 @@
+#include "runtime/plan/namespaces.h"
+
+#include <linux/sched.h>
+#include <sys/mount.h>
+
+#include "runtime/plan/plan.h"
+#include "runtime/plan/process.h"
+#include "spec/error.h"
+#include "spec/text.h"
+
+namespace coracle::plan {
+
+using spec::cat;
+using spec::Error;
+
+// In the order in which a privileged launcher joins them: the user namespace last, because until
+// then it has the host's capabilities over all the others.
+const NamespaceType kNamespaces[kNamespaceTypes] = {
+    {"cgroup", "cgroup", CLONE_NEWCGROUP}, {"ipc", "ipc", CLONE_NEWIPC},
+    {"uts", "uts", CLONE_NEWUTS},          {"network", "net", CLONE_NEWNET},
+    {"pid", "pid", CLONE_NEWPID},          {"time", "time", CLONE_NEWTIME},
+    {"mount", "mnt", CLONE_NEWNS},         {"user", "user", CLONE_NEWUSER},
+};
+
+uint32_t namespace_flag(std::string_view name) {
+  for (const NamespaceType& type : kNamespaces)
+    if (type.name == name) return type.flag;
+  return 0;
+}
+
+std::string_view namespace_name(uint32_t flag) {
+  for (const NamespaceType& type : kNamespaces)
+    if (type.flag == flag) return type.name;
+  return "";
+}
+
+std::string id_map_text(const std::vector<spec::LinuxIDMapping>& mappings) {
+  std::string text;
+  for (const auto& m : mappings)
+    spec::append(text, m.containerID, " ", m.hostID, " ", m.size, "\n");
+  return text;
+}
+
+static std::string time_offsets_text(const spec::Linux& linux) {
+  std::string text;
+  for (const auto& [clock, offset] : linux.timeOffsets)
+    spec::append(text, clock, " ", offset.secs, " ", offset.nanosecs, "\n");
+  return text;
+}
+
+static size_t index_of(const spec::Linux& linux, std::string_view type) {
+  size_t i = 0;
+  while (linux.namespaces[i].type != type) ++i;
+  return i;
+}
+
+// Opened and checked before anything exists. Unprivileged, the user namespace comes first: it is
+// what gives the right to join the others.
+static std::vector<Join> open_joined(Draft& d) {
+  std::vector<Join> joins;
+  for (const NamespaceType& type : kNamespaces) {
+    const spec::LinuxNamespace* ns = find_namespace(d.spec, type.name);
+    if (ns == nullptr || ns->path.empty()) continue;
+    const Slot slot = d.b.slot();
+    d.b.parent(cat("linux.namespaces[", index_of(*d.spec.linux, type.name), "].path"),
+               OpenNamespace{d.b.str(ns->path), type.flag, slot});
+    const bool first = type.flag == CLONE_NEWUSER && !d.host.privileged;
+    joins.insert(first ? joins.begin() : joins.end(), Join{slot, type.flag});
+  }
+  return joins;
+}
+
+static uint64_t new_namespaces(const Draft& d) {
+  uint64_t flags = 0;
+  for (const auto& ns : d.spec.linux->namespaces)
+    if (ns.path.empty()) flags |= namespace_flag(ns.type);
+  // Made by the init itself: its root is to be the container's cgroup, not the parent's.
+  return flags & ~uint64_t{CLONE_NEWCGROUP};
+}
+
+static void require_mount_namespace(const Draft& d) {
+  if (find_namespace(d.spec, "mount") == nullptr)
+    throw Error::at("linux.namespaces", "not supported yet: a container without a mount namespace "
+                                        "(add {\"type\": \"mount\"})");
+}
+
+static void add_id_maps(Draft& d) {
+  const spec::Linux& linux = *d.spec.linux;
+  uint32_t flags = 0;
+  const bool single = linux.uidMappings.size() == 1 && linux.uidMappings[0].size == 1 &&
+                      linux.gidMappings.size() == 1 && linux.gidMappings[0].size == 1;
+  // Unprivileged, the kernel lets us map ourselves alone, and only with setgroups denied
+  // (user_namespaces(7)); anything else is for the setuid helpers.
+  if (d.host.euid != 0 && single) flags |= kMapsDenySetgroups;
+  if (d.host.euid != 0 && !single) flags |= kMapsUseHelpers;
+  d.b.parent("linux.uidMappings", IdMaps{d.b.str(id_map_text(linux.uidMappings)),
+                                         d.b.str(id_map_text(linux.gidMappings)), flags});
+}
+
+void add_clone(Draft& d) {
+  require_mount_namespace(d);
+  const spec::Linux& linux = *d.spec.linux;
+  const std::vector<Join> joins = open_joined(d);
+  uint64_t flags = new_namespaces(d);
+
+  Clone clone{};
+  if (!linux.timeOffsets.empty() && (flags & CLONE_NEWTIME) != 0) {
+    if (!d.host.privileged)
+      throw Error::at("linux.timeOffsets",
+                      "needs CAP_SYS_ADMIN: an unprivileged caller can only have a time namespace "
+                      "without offsets");
+    clone.time_offsets = d.b.str(time_offsets_text(linux));
+    flags &= ~uint64_t{CLONE_NEWTIME};  // the launcher makes it and writes the offsets
+  }
+  clone.namespaces = flags;
+  clone.join = d.b.list(joins);
+  if (!d.request.cgroup_path.empty()) clone.flags |= kCloneIntoCgroup;
+  if ((flags & CLONE_NEWUSER) != 0) clone.flags |= kCloneAwaitMaps;
+  if (d.new_userns) clone.flags |= kCloneInUserns;
+  d.b.parent("linux.namespaces", clone);
+  if ((flags & CLONE_NEWUSER) != 0) add_id_maps(d);
+}
+
+void add_namespace_entries(Draft& d) {
+  d.b.init("", SetSession{});
+  if (!d.request.no_new_keyring) {
+    if (d.spec.process) add_keyring_label(d, *d.spec.process);
+    d.b.init("", Keyring{d.b.str(cat("_ses.", d.request.id))}, OnError::kWarn);
+  }
+  const spec::LinuxNamespace* cgroup = find_namespace(d.spec, "cgroup");
+  if (cgroup != nullptr && cgroup->path.empty())
+    d.b.init(cat("linux.namespaces[", index_of(*d.spec.linux, "cgroup"), "]"), UnshareCgroup{});
+  const spec::LinuxNamespace* net = find_namespace(d.spec, "network");
+  if (net != nullptr && net->path.empty()) d.b.init("", LoopbackUp{});
+}
+
+}  // namespace coracle::plan

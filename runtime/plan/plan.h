@@ -1,0 +1,98 @@
+// plan(Spec, Request, Host) -> block of steps. Pure: what bad input can break, breaks here or in
+// spec/, before any kernel object exists; golden tests run it without root.
+//
+// The order of the steps is the order of the builders' calls in plan.cc: read that file to see
+// what `create` does.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/plan/builder.h"
+#include "runtime/plan/mount_options.h"
+#include "spec/spec.h"
+
+namespace coracle::plan {
+
+// Facts about the host and the caller, probed once (runtime/execute/host.cc) and only as far as
+// the spec needs them.
+struct Host {
+  uint32_t euid = 0;
+  uint32_t egid = 0;
+  bool privileged = true;       // CAP_SYS_ADMIN over the initial mount namespace
+  bool initial_userns = true;   // not inside a user namespace
+  bool apparmor = false;        // LSM enabled: labels are honoured, else ignored with a warning
+  bool selinux = false;
+  std::string cgroup_path;      // own cgroup, "/..." as in /proc/self/cgroup
+  std::vector<std::string> controllers;  // of the cgroup2 root, when resources are asked for
+  uint32_t listen_fds = 0;      // LISTEN_FDS, when LISTEN_PID is ours
+};
+
+// What the command line adds to the bundle.
+struct Request {
+  std::string_view id;
+  std::string_view bundle;       // absolute
+  std::string_view cgroup_path;  // of the container, as settled by cgroup::settle_path; "" disabled
+  bool no_pivot = false;
+  bool no_new_keyring = false;
+  bool rootless_cgroup_errors_ignored = false;
+  bool foreground = false;       // run: start follows at once, on the sync socket
+  uint32_t preserve_fds = 0;
+  bool systemd_cgroup = false;
+  bool has_console_socket = false;
+  // Compiled seccomp program (struct sock_filter as uint64_t), from the cache or the compiler.
+  const std::vector<uint64_t>* seccomp = nullptr;
+  uint32_t seccomp_flags = 0;
+  bool seccomp_notify = false;
+};
+
+// Things worth telling that are no errors (an LSM label without the LSM, ...).
+using Warnings = std::vector<std::string>;
+
+// Everything a builder of a part needs; each add_* function appends its steps.
+struct Draft {
+  Builder b;
+  const spec::Spec& spec;
+  const Request& request;
+  const Host& host;
+  Warnings& warnings;
+  Slot rootfs = kNoSlot;
+  Slot null = kNoSlot;
+  bool new_userns = false;      // the container gets a user namespace of its own (new or joined)
+  bool parent_mounts = true;    // the parent may clone host mounts (false: rootless, the init does)
+  std::vector<PlannedMount> mounts;  // spec.mounts, read once by add_sources
+};
+
+// Parts, each in a file of its own:
+void add_cgroup(Draft& d);            // cgroup.cc: make, limits, devices, delegation
+void add_sources(Draft& d);           // mounts.cc: rootfs and bind sources, opened before the clone
+void add_clone(Draft& d);             // namespaces.cc: joins, clone, id maps
+void add_namespace_entries(Draft& d); // namespaces.cc: session, keyring, cgroup ns, loopback
+void add_rootfs(Draft& d);            // mounts.cc: attach, mounts, devices, symlinks
+void add_hooks_before_pivot(Draft& d);  // plan.cc
+void add_pivot(Draft& d);             // mounts.cc: pivot, masks, read-only paths, read-only root
+void add_process_early(Draft& d);     // process.cc: hostname, sysctl, rlimits, scheduling, console
+void add_process_late(Draft& d);      // process.cc: seccomp, capabilities, ids, cwd, exec
+
+// The whole plan of `create` (and of `run`). Throws spec::Error.
+std::vector<unsigned char> make_create(const spec::Spec& spec, const Request& request,
+                                       const Host& host, Warnings& warnings);
+
+// The plan of `exec`: joins the container's namespaces instead of making new ones.
+// `process` is complete (merged from the container's and the request's).
+struct ExecRequest {
+  std::string_view id;
+  uint64_t join = 0;         // CLONE_NEW*: the container's namespaces, through its init's pidfd
+  uint32_t preserve_fds = 0;
+  bool has_console_socket = false;
+  bool into_cgroup = true;
+  const std::vector<uint64_t>* seccomp = nullptr;
+  uint32_t seccomp_flags = 0;
+  bool seccomp_notify = false;
+};
+std::vector<unsigned char> make_exec(const spec::Spec& spec, const spec::Process& process,
+                                     const ExecRequest& request, const Host& host,
+                                     Warnings& warnings);
+
+}  // namespace coracle::plan

@@ -1,0 +1,144 @@
+#include "runtime/plan/process.h"
+
+#include <linux/seccomp.h>
+
+#include "spec/error.h"
+#include "spec/ids.h"
+#include "spec/text.h"
+
+namespace coracle::plan {
+
+using spec::cat;
+using spec::Error;
+
+static void add_names(Draft& d) {
+  if (!d.spec.hostname.empty()) d.b.init("hostname", Hostname{d.b.str(d.spec.hostname)});
+  if (!d.spec.domainname.empty()) d.b.init("domainname", Domainname{d.b.str(d.spec.domainname)});
+}
+
+static void add_sysctls(Draft& d) {
+  if (!d.spec.linux || d.spec.linux->sysctl.empty()) return;
+  std::vector<SysctlValue> settings;
+  for (const auto& [key, value] : d.spec.linux->sysctl) {
+    const auto path = spec::sysctl_path(key);
+    if (!path) throw Error::at(cat("linux.sysctl[", spec::quoted(key), "]"), "malformed key");
+    settings.push_back({d.b.str(*path), d.b.str(value)});
+  }
+  d.b.init("linux.sysctl", Sysctl{d.b.list(settings)});
+}
+
+static void check_console(const Draft& d, const spec::Process& process) {
+  if (!process.terminal && d.request.has_console_socket)
+    throw Error::at("process.terminal", "a console socket is given, but no terminal asked for");
+  if (process.terminal && !d.request.has_console_socket && !d.request.foreground)
+    throw Error::at("process.terminal",
+                    "a detached container with a terminal needs a console socket");
+}
+
+static void add_console(Draft& d, const spec::Process& process, bool exec) {
+  check_console(d, process);
+  const uint32_t uid = process.user.uid;
+  if (!process.terminal) {
+    // Root of the machine may use them anyhow, and the caller's own terminal stays his.
+    if (uid != 0 || d.new_userns) d.b.init("process.user.uid", StdioOwner{uid});
+    return;
+  }
+  Console console{0, 0, uid, exec ? 0 : kConsoleBind};
+  if (process.consoleSize) {
+    console.height = static_cast<uint16_t>(process.consoleSize->height);
+    console.width = static_cast<uint16_t>(process.consoleSize->width);
+    console.flags |= kConsoleSetSize;
+  }
+  d.b.init("process.terminal", console);
+  d.b.parent("process.terminal", ConsoleSend{});
+}
+
+static void add_settings(Draft& d, const spec::Process& process, bool exec) {
+  add_labels(d, process);
+  add_oom_score(d, process);
+  if (process.noNewPrivileges) d.b.init("process.noNewPrivileges", NoNewPrivileges{});
+  add_affinity(d, process, exec);
+  add_scheduling(d, process);
+  add_console(d, process, exec);
+}
+
+static void add_seccomp(Draft& d) {
+  const Request& r = d.request;
+  // Each flag is for one case only, and the kernel refuses it in the other (seccomp(2)); a single
+  // thread has nobody to synchronise with.
+  const uint32_t useless =
+      r.seccomp_notify ? SECCOMP_FILTER_FLAG_TSYNC : SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+  d.b.init("linux.seccomp", SeccompFilter{d.b.list(*r.seccomp), r.seccomp_flags & ~useless,
+                                          r.seccomp_notify ? 1u : 0u});
+  if (!r.seccomp_notify) return;
+  const spec::LinuxSeccomp& seccomp = *d.spec.linux->seccomp;
+  if (seccomp.listenerPath.empty())
+    throw Error::at("linux.seccomp.listenerPath", "missing, but SCMP_ACT_NOTIFY is used");
+  d.b.parent("linux.seccomp.listenerPath",
+             SeccompListener{d.b.str(seccomp.listenerPath), d.b.str(seccomp.listenerMetadata)});
+}
+
+// Without no_new_privs the filter takes CAP_SYS_ADMIN, so it comes before capabilities go; with it,
+// it comes last, so that it need not allow what the init still does. A listener must be handed over
+// while the creator is there: before the wait.
+enum class SeccompPlace { kNone, kBeforeIds, kBeforeWait, kLast };
+
+static SeccompPlace seccomp_place(const Draft& d, const spec::Process& process) {
+  if (d.request.seccomp == nullptr) return SeccompPlace::kNone;
+  if (!process.noNewPrivileges) return SeccompPlace::kBeforeIds;
+  return d.request.seccomp_notify ? SeccompPlace::kBeforeWait : SeccompPlace::kLast;
+}
+
+// "created" is true from the moment the init waits.
+static void add_wait(Draft& d, Slot start, bool exec) {
+  d.b.init("", AwaitStart{start});
+  if (!exec) d.b.parent("", RecordCreated{});
+}
+
+static void add_last(Draft& d, const spec::Process& process, bool exec) {
+  const SeccompPlace seccomp = seccomp_place(d, process);
+  const Slot start = d.request.foreground ? kNoSlot : d.b.slot();
+  add_rlimits(d, process);
+  d.b.init("", PreserveFds{3 + d.host.listen_fds + d.request.preserve_fds, start});
+  if (seccomp == SeccompPlace::kBeforeIds) add_seccomp(d);
+  add_identity(d, process, exec);
+  const Execute execute = add_program_lookup(d, process);
+  if (seccomp == SeccompPlace::kBeforeWait) add_seccomp(d);
+  add_wait(d, start, exec);
+  if (seccomp == SeccompPlace::kLast) add_seccomp(d);
+  d.b.init("process.args", execute);
+}
+
+void add_process_early(Draft& d) {
+  add_names(d);
+  add_sysctls(d);
+  if (!d.spec.process) return;
+  add_settings(d, *d.spec.process, false);
+  // A missing working directory can still be made; below, the root is read-only.
+  if (d.spec.root && d.spec.root->readonly)
+    d.b.init("process.cwd",
+             WorkDir{d.b.str(d.spec.process->cwd), kWorkDirCreate | kWorkDirOnlyMake});
+}
+
+// Without a process there is nothing that `start` could do: it fails (runtime.md, "start").
+static void add_no_process(Draft& d) {
+  const Slot start = d.request.foreground ? kNoSlot : d.b.slot();
+  d.b.init("", PreserveFds{3 + d.host.listen_fds + d.request.preserve_fds, start});
+  add_wait(d, start, false);
+  d.b.init("process", Execute{});
+}
+
+void add_process_late(Draft& d) {
+  if (d.spec.process) {
+    add_last(d, *d.spec.process, false);
+  } else {
+    add_no_process(d);
+  }
+}
+
+void add_exec_process(Draft& d, const spec::Process& process) {
+  add_settings(d, process, true);
+  add_last(d, process, true);
+}
+
+}  // namespace coracle::plan

@@ -1,0 +1,74 @@
+// The program: its arguments and environment.
+#include <algorithm>
+#include <unordered_set>
+
+#include "runtime/plan/process.h"
+#include "spec/text.h"
+
+namespace coracle::plan {
+
+using spec::cat;
+
+static constexpr size_t kHomeRoom = 512;  // bytes for a home directory, the NUL included
+
+static std::string_view name_of(std::string_view entry) { return entry.substr(0, entry.find('=')); }
+
+Environment make_environment(const spec::Process& process, uint32_t listen_fds) {
+  Environment e;
+  std::vector<std::string_view> given = process.env;
+  if (listen_fds > 0) {
+    e.own = {cat("LISTEN_FDS=", listen_fds), "LISTEN_PID=1"};
+    given.insert(given.end(), e.own.begin(), e.own.end());
+  }
+  std::unordered_set<std::string_view> seen;
+  e.needs_home = true;
+  for (size_t i = given.size(); i-- > 0;) {
+    const std::string_view name = name_of(given[i]);
+    if (!seen.insert(name).second) continue;
+    if (name == "HOME") {
+      if (given[i] == "HOME=") continue;
+      e.needs_home = false;
+    }
+    e.entries.push_back(given[i]);
+  }
+  std::reverse(e.entries.begin(), e.entries.end());
+  return e;
+}
+
+namespace {
+struct EnvironmentInPlan {
+  List envp;
+  Ref search{0};  // value of PATH
+  Ref home{0};    // "HOME=" and room
+};
+}  // namespace
+
+static EnvironmentInPlan lay_out(Builder& b, const Environment& e) {
+  constexpr std::string_view kPath = "PATH=";
+  EnvironmentInPlan out;
+  std::vector<uint64_t> offsets;
+  for (std::string_view entry : e.entries) {
+    const Ref ref = b.str(entry);
+    if (entry.starts_with(kPath)) out.search = {ref.off + static_cast<uint32_t>(kPath.size())};
+    offsets.push_back(ref.off);
+  }
+  if (e.needs_home) {
+    std::string home = "HOME=";
+    home.append(kHomeRoom - 1, '\0');  // and str() adds the last one
+    out.home = b.str(home);
+    offsets.push_back(out.home.off);
+  }
+  offsets.push_back(0);
+  out.envp = b.list(offsets);
+  return out;
+}
+
+Execute add_program_lookup(Draft& d, const spec::Process& process) {
+  const EnvironmentInPlan env = lay_out(d.b, make_environment(process, d.host.listen_fds));
+  const Ref name = d.b.str(process.args[0]);
+  d.b.init("process.args[0]", ResolveProgram{name, env.search, env.home,
+                                             static_cast<uint32_t>(kHomeRoom), process.user.uid});
+  return Execute{d.b.strings(process.args), env.envp};
+}
+
+}  // namespace coracle::plan

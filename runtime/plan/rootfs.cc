@@ -1,0 +1,76 @@
+// The container's root from the detached clone to "/": attach and fill it, then hide, protect and
+// enter it.
+#include <linux/mount.h>
+
+#include <algorithm>
+
+#include "runtime/plan/mounts.h"
+#include "spec/error.h"
+#include "spec/text.h"
+
+namespace coracle::plan {
+
+using spec::cat;
+using spec::Error;
+
+void add_rootfs(Draft& d) {
+  // Before the propagation changes: a clone of a shared mount is to be its peer, if asked for.
+  if (!d.parent_mounts) open_trees(d, Actor::kInit);
+  const uint64_t propagation = root_propagation(d).flag == MS_PRIVATE ? MS_PRIVATE : MS_SLAVE;
+  d.b.init("linux.rootfsPropagation", PropagationRoot{propagation});
+  d.b.init("root", AttachRoot{d.rootfs, d.b.str(absolute_source(d, d.spec.root->path))});
+  add_mounts(d);
+  add_devices(d);
+}
+
+static std::vector<std::pair<std::string, std::string>> distinct_paths(
+    const spec::Strings& paths, std::string_view origin) {
+  std::vector<std::pair<std::string, std::string>> out;  // path, JSON path
+  for (size_t i = 0; i < paths.size(); ++i) {
+    const std::string where = cat(origin, "[", i, "]");
+    std::string path = clean_path(paths[i]);
+    if (path == "/") throw Error::at(where, "the container's root cannot be hidden or protected");
+    const bool known = std::any_of(out.begin(), out.end(),
+                                   [&path](const auto& seen) { return seen.first == path; });
+    if (!known) out.emplace_back(std::move(path), where);
+  }
+  return out;
+}
+
+static void add_readonly_paths(Draft& d) {
+  for (const auto& [path, origin] :
+       distinct_paths(d.spec.linux->readonlyPaths, "linux.readonlyPaths"))
+    d.b.init(origin, ReadonlyPath{d.b.str(path)}, OnError::kSkipMissing);
+}
+
+static void add_masked_paths(Draft& d) {
+  const auto paths = distinct_paths(d.spec.linux->maskedPaths, "linux.maskedPaths");
+  if (paths.empty()) return;
+  d.null = d.b.slot();
+  d.b.init("linux.maskedPaths", HostNull{d.null});
+  const bool labelled = d.host.selinux && !d.spec.linux->mountLabel.empty();
+  const Ref label = labelled ? d.b.str(d.spec.linux->mountLabel) : Ref{0};
+  for (const auto& [path, origin] : paths)
+    d.b.init(origin, MaskPath{d.b.str(path), d.null, label}, OnError::kSkipMissing);
+}
+
+// What the root itself is at the end; until then it had to be writable, and not shared.
+static void add_root_attributes(Draft& d) {
+  const Propagation p = root_propagation(d);
+  AttrList attrs;
+  if (d.spec.root->readonly) attrs.change({MOUNT_ATTR_RDONLY, 0}, false);
+  if (p.flag == MS_SHARED || p.flag == MS_UNBINDABLE) attrs.propagate(p.flag, p.recursive);
+  const List list = attrs.into(d.b);
+  if (list.count == 0) return;
+  d.b.init(d.spec.root->readonly ? "root.readonly" : "linux.rootfsPropagation", RootAttr{list});
+}
+
+void add_pivot(Draft& d) {
+  add_late_readonly(d);
+  add_readonly_paths(d);
+  add_masked_paths(d);
+  d.b.init({}, PivotRoot{d.request.no_pivot ? kPivotChroot : 0, d.null});
+  add_root_attributes(d);
+}
+
+}  // namespace coracle::plan

@@ -1,0 +1,34 @@
+#include "runtime/plan/seccomp.h"
+
+#include <linux/filter.h>
+#include <seccomp.h>
+
+#include "runtime/plan/seccomp_library.h"
+#include "runtime/plan/seccomp_profile.h"
+#include "spec/error.h"
+#include "spec/text.h"
+
+namespace coracle::plan::seccomp {
+
+Program compile(const spec::LinuxSeccomp& seccomp, Warnings& warnings) {
+  Profile profile = resolve(seccomp, warnings);
+  Program program;
+  program.instructions = library_program(profile);
+  if (wants_enosys(profile)) add_enosys(profile, program.instructions);
+  if (program.instructions.size() > BPF_MAXINSNS) {
+    throw spec::Error::at("linux.seccomp",
+                          spec::cat("the filter has ", program.instructions.size(),
+                                    " instructions, the kernel takes ", BPF_MAXINSNS));
+  }
+  program.flags = profile.flags;
+  program.notify = profile.notify;
+  program.unknown = std::move(profile.unknown);
+  return program;
+}
+
+uint32_t library_version() {
+  const scmp_version* version = seccomp_version();
+  return version->major << 16 | version->minor << 8 | version->micro;
+}
+
+}  // namespace coracle::plan::seccomp

@@ -1,0 +1,251 @@
+// The host's side of the mounts: the rootfs and the sources of binds as detached clones, complete
+// with their attributes, before there is a container.
+#include <linux/mount.h>
+#include <linux/sched.h>
+
+#include <map>
+
+#include "runtime/plan/idmap_ranges.h"
+#include "runtime/plan/mounts.h"
+#include "runtime/plan/namespaces.h"
+#include "spec/error.h"
+#include "spec/names.h"
+#include "spec/text.h"
+
+namespace coracle::plan {
+
+using spec::cat;
+using spec::Error;
+
+Propagation root_propagation(const Draft& d) {
+  const auto value = spec::value_of(spec::kPropagations, d.spec.linux->rootfsPropagation);
+  if (!value) return {MS_SLAVE, true, false};
+  const auto flags = static_cast<uint64_t>(*value);
+  return {flags & ~uint64_t{MS_REC}, (flags & MS_REC) != 0, true};
+}
+
+std::string clean_path(std::string_view path) {
+  std::string out;
+  for (size_t at = 0; at <= path.size();) {
+    size_t end = path.find('/', at);
+    if (end == std::string_view::npos) end = path.size();
+    const std::string_view name = path.substr(at, end - at);
+    at = end + 1;
+    if (name == "..") {
+      out.resize(out.empty() ? 0 : out.rfind('/'));
+    } else if (!name.empty() && name != ".") {
+      spec::append(out, "/", name);
+    }
+  }
+  return out.empty() ? "/" : out;
+}
+
+// ---- AttrList --------------------------------------------------------------------------------
+
+SetAttr& AttrList::call(bool recursive, bool mergeable) {
+  const auto flag = static_cast<uint32_t>(recursive);
+  if (!mergeable || calls_.empty() || calls_.back().recursive != flag)
+    calls_.push_back(SetAttr{0, 0, 0, kNoSlot, flag});
+  return calls_.back();
+}
+
+void AttrList::change(const AttrChange& change, bool recursive) {
+  if (change.empty()) return;
+  SetAttr& to = call(recursive, !calls_.empty() && calls_.back().userns == kNoSlot);
+  AttrChange all{to.set, to.clr};
+  all.then(change);
+  to.set = all.set;
+  to.clr = all.clr;
+}
+
+void AttrList::propagate(uint64_t flag, bool recursive) {
+  if (flag == 0) return;
+  const bool covered = !calls_.empty() && calls_.back().propagation == flag &&
+                       (calls_.back().recursive != 0 || !recursive);
+  if (covered) return;
+  // Private and unbindable forget whatever was before; slave and shared build on it.
+  const bool forgets = flag == MS_PRIVATE || flag == MS_UNBINDABLE;
+  const bool fresh = !calls_.empty() && calls_.back().userns == kNoSlot &&
+                     (calls_.back().propagation == 0 || forgets);
+  call(recursive, fresh).propagation = flag;
+}
+
+void AttrList::idmap(Slot userns, bool recursive) {
+  SetAttr& to = call(recursive, false);
+  to.set = MOUNT_ATTR_IDMAP;
+  to.userns = userns;
+}
+
+// ---- reading spec.mounts -----------------------------------------------------------------------
+
+bool is_clone(const spec::Mount& mount, const MountOptions& options) {
+  return options.bind && !(options.remount && mount.source.empty());
+}
+
+// What images and engines may put over files of /proc: lxcfs. Everything else there could feed the
+// runtime a false /proc/self/attr or sysctl (CVE-2019-16884).
+static bool is_emulated_by_lxcfs(std::string_view path) {
+  for (std::string_view name :
+       {"/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps",
+        "/proc/uptime", "/proc/loadavg", "/proc/slabinfo", "/proc/sys/kernel/ns_last_pid",
+        "/proc/sys/crypto/fips_enabled"})
+    if (path == name) return true;
+  return false;
+}
+
+static void check_target(const spec::Mount& mount, const PlannedMount& m) {
+  const std::string path = cat(m.origin, ".destination");
+  if (m.target == "/") throw Error::at(path, "the container's root is not a place for a mount");
+  if (m.target == "/proc" && !m.options.bind && !m.options.remount && mount.type != "proc")
+    throw Error::at(path, cat("/proc takes a mount of type proc, not ", spec::quoted(mount.type)));
+  if (m.target.rfind("/proc/", 0) == 0 && !is_emulated_by_lxcfs(m.target))
+    throw Error::at(path, cat(m.target, " is inside /proc: nothing may be mounted there"));
+}
+
+static void check_type(const spec::Mount& mount, const PlannedMount& m) {
+  const bool changes = m.options.remount || !m.options.propagation.empty();
+  if (m.options.bind || (mount.type.empty() && changes)) return;
+  if (mount.type.empty() || mount.type == "bind")
+    throw Error::at(cat(m.origin, ".type"),
+                    "a mount is a bind mount if its options have bind or rbind; these have not");
+}
+
+std::string absolute_source(const Draft& d, std::string_view source) {
+  return source.substr(0, 1) == "/" ? std::string(source) : cat(d.request.bundle, "/", source);
+}
+
+void read_mounts(Draft& d) {
+  d.mounts.clear();
+  for (size_t i = 0; i < d.spec.mounts.size(); ++i) {
+    const spec::Mount& mount = d.spec.mounts[i];
+    PlannedMount& m = d.mounts.emplace_back();
+    m.origin = cat("mounts[", i, "]");
+    m.options = parse_mount_options(mount, m.origin);
+    m.target = clean_path(mount.destination);
+    check_target(mount, m);
+    check_type(mount, m);
+    if (is_clone(mount, m.options)) m.source = absolute_source(d, mount.source);
+  }
+}
+
+// ---- idmapped mounts ---------------------------------------------------------------------------
+
+// One user namespace for each different pair of maps.
+using Userns = std::map<std::string, Slot>;
+
+static Slot container_userns(Draft& d, const PlannedMount& m, Userns& known) {
+  const spec::LinuxNamespace* user = find_namespace(d.spec, "user");
+  if (user == nullptr)
+    throw Error::at(cat(m.origin, ".options"),
+                    "idmap without mappings, and the container has no user namespace");
+  if (user->path.empty()) return kNoSlot;
+  const auto [it, added] = known.try_emplace(cat("path ", user->path), kNoSlot);
+  if (added) {
+    it->second = d.b.slot();
+    d.b.parent(m.origin, OpenNamespace{d.b.str(user->path), CLONE_NEWUSER, it->second});
+  }
+  return it->second;
+}
+
+static Slot mapped_userns(Draft& d, const PlannedMount& m, const IdMapTexts& maps, Userns& known) {
+  const auto [it, added] = known.try_emplace(cat(maps.uids, "|", maps.gids), kNoSlot);
+  if (added) {
+    it->second = d.b.slot();
+    d.b.parent(m.origin, IdmapUserns{d.b.str(maps.uids), d.b.str(maps.gids), it->second});
+  }
+  return it->second;
+}
+
+static Slot add_idmap(Draft& d, const spec::Mount& mount, const PlannedMount& m, Userns& known) {
+  if (!m.options.idmap && mount.uidMappings.empty()) return kNoSlot;
+  if (!d.host.privileged)
+    throw Error::at(m.origin, "an idmapped mount needs CAP_SYS_ADMIN over the host's file system");
+  if (!m.options.idmap_ranges.empty())
+    return mapped_userns(d, m, parse_idmap_ranges(m.options.idmap_ranges, *d.spec.linux,
+                                                  cat(m.origin, ".options")), known);
+  if (!mount.uidMappings.empty())
+    return mapped_userns(d, m, {id_map_text(mount.uidMappings), id_map_text(mount.gidMappings)},
+                         known);
+  const Slot joined = container_userns(d, m, known);
+  if (joined != kNoSlot) return joined;
+  return mapped_userns(
+      d, m, {id_map_text(d.spec.linux->uidMappings), id_map_text(d.spec.linux->gidMappings)},
+      known);
+}
+
+// ---- detached clones ---------------------------------------------------------------------------
+
+// What a clone inherits from the host's peer groups before its own options apply. Shared stays as
+// it is: that is what "shared" is for.
+static uint64_t clone_propagation(const Draft& d) {
+  const Propagation p = root_propagation(d);
+  if (p.flag == MS_SHARED) return 0;
+  return p.flag == MS_SLAVE ? MS_SLAVE : MS_PRIVATE;
+}
+
+static void open_rootfs(Draft& d, Actor actor) {
+  // pivot_root(2) refuses a shared root; what was asked for comes at the end (RootAttr).
+  const Propagation p = root_propagation(d);
+  AttrList attrs;
+  attrs.propagate(p.flag == MS_SLAVE ? MS_SLAVE : MS_PRIVATE, true);
+  d.rootfs = d.b.slot();
+  d.b.add(actor, "root.path",
+          OpenTree{d.b.str(absolute_source(d, d.spec.root->path)), attrs.into(d.b), d.rootfs,
+                   kTreeRecursive | kTreeMustBeDirectory});
+}
+
+static AttrList clone_attrs(const Draft& d, const PlannedMount& m) {
+  const bool rec = m.options.rbind;  // else the clone is a single mount
+  AttrList attrs;
+  if (m.userns != kNoSlot) attrs.idmap(m.userns, rec && m.options.idmap_recursive);
+  attrs.change(m.options.attrs, false);
+  attrs.change(m.options.recursive, rec);
+  attrs.propagate(clone_propagation(d), rec);
+  for (const PropagationOption& p : m.options.propagation)
+    attrs.propagate(p.flag, rec && p.recursive);
+  return attrs;
+}
+
+static void open_source(Draft& d, PlannedMount& m, Actor actor) {
+  uint32_t flags = m.options.rbind ? kTreeRecursive : 0;
+  if (m.options.source_nofollow || m.options.copy_symlink) flags |= kTreeNoFollow;
+  m.tree = d.b.slot();
+  d.b.add(actor, m.origin,
+          OpenTree{d.b.str(m.source), clone_attrs(d, m).into(d.b), m.tree, flags});
+}
+
+// In a user namespace without a cgroup namespace of its own the kernel refuses a new cgroup2 mount:
+// then the container is shown its own cgroup and nothing else (CVE-2023-25809).
+static void open_cgroup(Draft& d, PlannedMount& m, Actor actor) {
+  if (find_namespace(d.spec, "cgroup") != nullptr || d.request.cgroup_path.empty()) return;
+  AttrList attrs;
+  attrs.change(m.options.attrs, false);
+  attrs.propagate(MS_PRIVATE, false);
+  m.fallback = d.b.slot();
+  d.b.add(actor, m.origin,
+          OpenTree{d.b.str(cat("/sys/fs/cgroup", d.request.cgroup_path)), attrs.into(d.b),
+                   m.fallback, 0},
+          OnError::kSkipMissing);
+}
+
+void open_trees(Draft& d, Actor actor) {
+  open_rootfs(d, actor);
+  for (size_t i = 0; i < d.mounts.size(); ++i) {
+    PlannedMount& m = d.mounts[i];
+    if (!m.source.empty()) {
+      open_source(d, m, actor);
+    } else if (d.new_userns && is_cgroup(d.spec.mounts[i])) {
+      open_cgroup(d, m, actor);
+    }
+  }
+}
+
+void add_sources(Draft& d) {
+  read_mounts(d);
+  Userns known;
+  for (size_t i = 0; i < d.mounts.size(); ++i)
+    d.mounts[i].userns = add_idmap(d, d.spec.mounts[i], d.mounts[i], known);
+  if (d.parent_mounts) open_trees(d, Actor::kParent);
+}
+
+}  // namespace coracle::plan

@@ -1,0 +1,50 @@
+// What is kept of a container on disk: ROOT/ID/state.json. Its keys are documented in
+// coracle(8) and stay compatible: keys are only ever added.
+//
+// Nothing that can go stale is stored: there is no "running" in it. What a container does is
+// derived (container.h) from the phase, the identity of its process and the boot id.
+#pragma once
+
+#include <stdint.h>
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "runtime/sys/process.h"
+
+namespace coracle::store {
+
+enum class Phase : uint8_t {
+  kCreating,  // kernel objects may exist; `delete` has to look for them
+  kCreated,   // the init is complete and waits, runs, or has ended
+  kStopping,  // being deleted: kill, poststop hooks and removal may each be repeated
+};
+std::string_view phase_name(Phase phase);  // "creating", ...
+
+struct Record {
+  Phase phase = Phase::kCreating;
+  std::string id;
+  std::string bundle;  // absolute
+  std::string rootfs;  // absolute
+  sys::ProcessId process;  // the container's first process; pid 0 before the clone
+  sys::ProcessId creator;  // who runs `create`; without it, "creating" means "interrupted"
+  std::string boot_id;     // of the boot in which the two above and the cgroup exist
+  std::string cgroup_path;     // "/..." below the cgroup2 mount; "": none (manager disabled)
+  std::string cgroup_manager;  // "cgroupfs", "disabled"
+  std::string created;         // RFC 3339, nanoseconds, UTC
+  uint32_t owner = 0;          // uid of who made it
+  bool rootless = false;
+  bool terminal = false;
+  uint64_t namespaces = 0;  // CLONE_NEW*: what the container does not share with its creator
+  std::string intel_rdt;    // resctrl group to remove on delete, "" if none is ours
+  std::vector<std::pair<std::string, std::string>> annotations;
+};
+
+// A record as JSON text, one object.
+std::string to_json(const Record& record);
+// Throws spec::Error (with line and column) if `text` is no record; `file` is for messages.
+Record parse_record(std::string text, std::string_view file);
+
+}  // namespace coracle::store

@@ -1,0 +1,111 @@
+#include "runtime/sys/process.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+
+#include "runtime/sys/file.h"
+#include "runtime/sys/metadata.h"
+
+namespace coracle::sys {
+namespace {
+
+// One read(2) of a small file of procfs, which gives all of it at once.
+ssize_t read_once(const char* path, char* buffer, size_t size) {
+  Fd file = open_at(At::cwd(), path, O_RDONLY);
+  if (!file) return -file.error();
+  ssize_t n;
+  do {
+    n = ::read(file.get(), buffer, size);
+  } while (n < 0 && errno == EINTR);
+  return n < 0 ? -errno : n;
+}
+
+int read_stat(const char* path, ProcessStat& out) {
+  char text[1024];
+  ssize_t n = read_once(path, text, sizeof(text) - 1);
+  if (n < 0) return n == -ENOENT ? -ESRCH : static_cast<int>(n);
+  text[n] = 0;
+  return parse_process_stat(text, out) ? 0 : -EPROTO;
+}
+
+}  // namespace
+
+bool parse_process_stat(const char* text, ProcessStat& out) {
+  // The name in parentheses may hold anything, parentheses and blanks too: the last one counts.
+  const char* field = ::strrchr(text, ')');
+  if (!field || field[1] != ' ' || !field[2]) return false;
+  out.state = field[2];
+  field += 2;
+  constexpr int kParent = 4, kStartTime = 22;
+  for (int number = 3; number < kStartTime;) {
+    field = ::strchr(field, ' ');
+    if (!field) return false;
+    ++field;
+    if (++number == kParent) out.parent = ::atoi(field);
+  }
+  auto parsed = std::from_chars(field, field + ::strlen(field), out.start_time);
+  return parsed.ec == std::errc();
+}
+
+int read_process_stat(pid_t pid, ProcessStat& out) {
+  char path[32];
+  ::snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+  return read_stat(path, out);
+}
+
+int self_id(ProcessId& out) {
+  ProcessStat stat;
+  if (int r = read_stat("/proc/self/stat", stat)) return r;
+  out = {::getpid(), stat.start_time};
+  return 0;
+}
+
+Fd open_process(const ProcessId& id) {
+  if (id.pid <= 0) return Fd(-ESRCH);
+  Fd pidfd = pidfd_open(id.pid);
+  // The number is a thread's by now: EINVAL, since Linux 6.9 ENOENT.
+  if (pidfd.error() == EINVAL || pidfd.error() == ENOENT) return Fd(-ESRCH);
+  if (!pidfd) return pidfd;
+  ProcessStat stat;
+  if (int r = read_process_stat(id.pid, stat)) return Fd(r);
+  bool ended = stat.state == 'Z' || stat.state == 'X';
+  return ended || stat.start_time != id.start_time ? Fd(-ESRCH) : std::move(pidfd);
+}
+
+Fd pidfd_open(pid_t pid) {
+  long fd = ::syscall(SYS_pidfd_open, pid, 0);
+  return Fd(fd < 0 ? -errno : static_cast<int>(fd));
+}
+
+int pidfd_send_signal(const Fd& pidfd, int signal) {
+  return ::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) < 0 ? -errno : 0;
+}
+
+int pidfd_wait(const Fd& pidfd, int timeout_ms) {
+  pollfd entry = {pidfd.get(), POLLIN, 0};
+  int n = ::poll(&entry, 1, timeout_ms);
+  return n < 0 ? -errno : n;
+}
+
+bool in_initial_user_namespace() {
+  constexpr ino_t kInitialUserNamespace = 0xEFFFFFFD;
+  struct stat st;
+  // Without the file (no procfs, no user namespaces) nothing tells of another one.
+  return stat_at(At::cwd(), "/proc/self/ns/user", st) || st.st_ino == kInitialUserNamespace;
+}
+
+int read_boot_id(char (&out)[kBootIdSize + 1]) {
+  ssize_t n = read_once("/proc/sys/kernel/random/boot_id", out, kBootIdSize);
+  if (n < 0) return static_cast<int>(n);
+  out[n] = 0;
+  return n == kBootIdSize ? 0 : -EPROTO;
+}
+
+}  // namespace coracle::sys

@@ -1,0 +1,52 @@
+// Processes by identity: a pid alone names a process only until it is reused, a pid with its start
+// time (and, across reboots, the boot id) names it for good.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "runtime/sys/fd.h"
+
+namespace coracle::sys {
+
+struct ProcessId {
+  pid_t pid = 0;            // 0: none
+  uint64_t start_time = 0;  // clock ticks since boot: field 22 of /proc/PID/stat (proc_pid_stat(5))
+};
+
+struct ProcessStat {
+  char state = 0;  // R S D Z T t X I
+  pid_t parent = 0;
+  uint64_t start_time = 0;
+};
+
+// 0 or -errno: ESRCH where there is no such process.
+int read_process_stat(pid_t pid, ProcessStat& out);
+
+// The text of such a file, NUL-terminated; false if it is not one.
+bool parse_process_stat(const char* text, ProcessStat& out);
+
+// The caller itself. 0 or -errno.
+int self_id(ProcessId& out);
+
+// A pidfd of exactly this process: opened first and compared after, so a reused pid is never taken
+// for it. Holds -ESRCH if it is gone, is a zombie, or is another process by now.
+Fd open_process(const ProcessId& id);
+
+// pidfd_open(2), Linux 5.3, and pidfd_send_signal(2), Linux 5.1. An fd; 0; or -errno.
+Fd pidfd_open(pid_t pid);
+int pidfd_send_signal(const Fd& pidfd, int signal);
+
+// Waits until the process behind the pidfd has ended (zombie or gone). 1: ended, 0: time is up,
+// or -errno (-EINTR included). timeout_ms < 0: for ever.
+int pidfd_wait(const Fd& pidfd, int timeout_ms);
+
+// False inside a user namespace: its inode is not PROC_USER_INIT_INO (linux/proc_ns.h).
+bool in_initial_user_namespace();
+
+inline constexpr size_t kBootIdSize = 36;  // characters of a UUID
+// Identity of this boot (random(4)), NUL-terminated. 0 or -errno.
+int read_boot_id(char (&out)[kBootIdSize + 1]);
+
+}  // namespace coracle::sys

@@ -1,0 +1,100 @@
+#include "runtime/sys/unix_socket.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <string>
+
+#include "runtime/sys/metadata.h"
+
+namespace coracle::sys {
+namespace {
+
+int fill(sockaddr_un& address, const Fd& dir, const char* name) {
+  address = {};
+  address.sun_family = AF_UNIX;
+  int length = ::snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s",
+                          dir.get(), name);
+  return length < static_cast<int>(sizeof(address.sun_path)) ? 0 : -ENAMETOOLONG;
+}
+
+const sockaddr* generic(const sockaddr_un& address) {
+  return reinterpret_cast<const sockaddr*>(&address);
+}
+
+Fd new_socket(int type) {
+  int fd = ::socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+  return Fd(fd < 0 ? -errno : fd);
+}
+
+// A connect cut short by a signal goes on by itself: for AF_UNIX it has not begun, so again.
+Fd connect_to(const sockaddr_un& address, int type) {
+  Fd socket = new_socket(type);
+  if (!socket) return socket;
+  while (::connect(socket.get(), generic(address), sizeof(address)) != 0) {
+    if (errno != EINTR) return Fd(-errno);
+  }
+  return socket;
+}
+
+}  // namespace
+
+Fd listen_at(const Fd& dir, const char* name, int type) {
+  sockaddr_un address;
+  if (int r = fill(address, dir, name)) return Fd(r);
+  Fd socket = new_socket(type);
+  if (!socket) return socket;
+  // The file that bind makes takes its mode from the socket: no moment with a wider one, and no
+  // change of the umask of the whole process.
+  if (int r = chmod_fd(socket, 0600)) return Fd(r);
+  if (::bind(socket.get(), generic(address), sizeof(address)) != 0) return Fd(-errno);
+  if (::listen(socket.get(), 1) != 0) return Fd(-errno);
+  return socket;
+}
+
+Fd connect_at(const Fd& dir, const char* name, int type) {
+  sockaddr_un address;
+  if (int r = fill(address, dir, name)) return Fd(r);
+  return connect_to(address, type);
+}
+
+Fd connect_path(const char* path, int type) {
+  sockaddr_un address = {};
+  if (::strlen(path) < sizeof(address.sun_path)) {
+    address.sun_family = AF_UNIX;
+    ::strcpy(address.sun_path, path);
+    return connect_to(address, type);
+  }
+  const char* slash = ::strrchr(path, '/');
+  if (!slash) return Fd(-ENAMETOOLONG);
+  std::string parent(path, static_cast<size_t>(slash - path) + 1);
+  Fd dir = open_at(At::cwd(), parent.c_str(), O_PATH | O_DIRECTORY);
+  return dir ? connect_at(dir, slash + 1, type) : std::move(dir);
+}
+
+int send_with_fd(const Fd& socket, std::string_view data, const Fd& passed) {
+  iovec part = {const_cast<char*>(data.data()), data.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  int fd = passed.get();
+  ::memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+  ssize_t n;
+  do {
+    n = ::sendmsg(socket.get(), &message, MSG_NOSIGNAL);
+  } while (n < 0 && errno == EINTR);
+  if (n < 0) return -errno;
+  return static_cast<size_t>(n) == data.size() ? 0 : -EIO;
+}
+
+}  // namespace coracle::sys

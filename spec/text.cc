@@ -1,0 +1,81 @@
+#include "spec/text.h"
+
+#include <cstring>
+
+namespace coracle::spec {
+namespace {
+
+bool is_ascii_block(const char* block) {
+  uint64_t word;
+  memcpy(&word, block, sizeof(word));
+  return (word & 0x8080808080808080) == 0;
+}
+
+// Length of the well-formed sequence at the start of `text` (which is not empty), 0 if none.
+// The bounds of the second byte are those of table 3-7 of the Unicode standard.
+size_t utf8_sequence(std::string_view text) {
+  auto byte = [text](size_t i) { return static_cast<unsigned char>(text[i]); };
+  unsigned char first = byte(0);
+  if (first < 0x80) return 1;
+  size_t length = first >= 0xc2 && first <= 0xdf   ? 2
+                  : first >= 0xe0 && first <= 0xef ? 3
+                  : first >= 0xf0 && first <= 0xf4 ? 4
+                                                   : 0;
+  if (length == 0 || text.size() < length) return 0;
+  unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+  unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+  if (byte(1) < low || byte(1) > high) return 0;
+  for (size_t i = 2; i < length; ++i) {
+    if (byte(i) < 0x80 || byte(i) > 0xbf) return 0;
+  }
+  return length;
+}
+
+}  // namespace
+
+size_t find_invalid_utf8(std::string_view text) {
+  size_t at = 0;
+  while (at < text.size()) {
+    if (text.size() - at >= 8 && is_ascii_block(text.data() + at)) {
+      at += 8;
+      continue;
+    }
+    size_t length = utf8_sequence(text.substr(at));
+    if (length == 0) return at;
+    at += length;
+  }
+  return at;
+}
+
+std::string to_utf8(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    size_t good = find_invalid_utf8(text);
+    out.append(text.substr(0, good));
+    text.remove_prefix(good);
+    if (text.empty()) break;
+    out.append("\xef\xbf\xbd");
+    text.remove_prefix(1);
+  }
+  return out;
+}
+
+std::string quoted(std::string_view text) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string out;
+  out.reserve(text.size() + 2);
+  out.push_back('"');
+  for (unsigned char c : text) {
+    if (c < 0x20 || c == 0x7f) {
+      append(out, "\\x", kHex[c >> 4], kHex[c & 15]);
+    } else {
+      if (c == '"' || c == '\\') out.push_back('\\');
+      out.push_back(static_cast<char>(c));
+    }
+  }
+  out.push_back('"');
+  return out;
+}
+
+}  // namespace coracle::spec

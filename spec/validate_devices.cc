@@ -1,0 +1,108 @@
+// Device nodes, Intel RDT and memory policy (config-linux.md).
+
+#include "spec/ids.h"
+#include "spec/validate_internal.h"
+
+namespace coracle::spec {
+namespace {
+
+constexpr int64_t kMaxMajor = (1 << 12) - 1;  // the kernel's dev_t has 12 and 20 bits
+constexpr int64_t kMaxMinor = (1 << 20) - 1;
+
+void validate_number(const std::optional<int64_t>& number, int64_t max, const Where& where) {
+  if (!number) fail(where, "required unless type is p");
+  if (*number < 0 || *number > max) fail(where, cat("not from 0 to ", max));
+}
+
+void validate_device(const LinuxDevice& device, const Where& where, Warnings& warnings) {
+  constexpr std::string_view kTypes[] = {"c", "b", "u", "p"};
+  if (!contains(kTypes, device.type)) {
+    fail(where / "type", cat("expected c, b, u or p, not ", quoted(device.type)));
+  }
+  // "full path to device inside container"
+  if (!is_absolute(device.path)) fail(where / "path", "must be an absolute path");
+  if (device.type != "p") {  // "REQUIRED unless type is p"
+    validate_number(device.major, kMaxMajor, where / "major");
+    validate_number(device.minor, kMaxMinor, where / "minor");
+  }
+  // Some callers put the type of file in; the bits above the permissions have no effect.
+  if (device.fileMode && *device.fileMode > 07777) {
+    warn(warnings, where / "fileMode", "bits above 4095 (octal 7777) are ignored");
+  }
+}
+
+bool has_newline(std::string_view text) { return text.find('\n') != text.npos; }
+
+bool is_group_name(std::string_view name) {
+  if (name == "/") return true;  // "the container MUST be assigned to the default CLOS"
+  return name != "." && name != ".." && name.find_first_of("/\n") == name.npos;
+}
+
+}  // namespace
+
+// "The same type, major and minor SHOULD NOT be used for multiple devices."
+void validate_devices(const Linux& section, Warnings& warnings) {
+  const auto& devices = section.devices;
+  Where list = "linux.devices";
+  for (size_t i = 0; i < devices.size(); ++i) {
+    Where where = list[i];
+    validate_device(devices[i], where, warnings);
+    for (size_t j = 0; j < i && devices[i].type != "p"; ++j) {
+      if (devices[i].type == devices[j].type && devices[i].major == devices[j].major &&
+          devices[i].minor == devices[j].minor) {
+        warn(warnings, where, cat("the same device as linux.devices[", j, "]"));
+        break;
+      }
+    }
+  }
+}
+
+void validate_intel_rdt(const LinuxIntelRdt& rdt, Warnings& warnings) {
+  if (!is_group_name(rdt.closID)) fail("linux.intelRdt.closID", "not the name of a group");
+  // "The value SHOULD start with L3: and SHOULD NOT contain newlines."
+  if (has_newline(rdt.l3CacheSchema)) fail("linux.intelRdt.l3CacheSchema", "contains a newline");
+  if (!rdt.l3CacheSchema.empty() && !rdt.l3CacheSchema.starts_with("L3:")) {
+    warn(warnings, "linux.intelRdt.l3CacheSchema", "should start with L3:");
+  }
+  // "The value MUST start with MB: and MUST NOT contain newlines."
+  if (!rdt.memBwSchema.empty() &&
+      (!rdt.memBwSchema.starts_with("MB:") || has_newline(rdt.memBwSchema))) {
+    fail("linux.intelRdt.memBwSchema", "must start with MB: and have no newline");
+  }
+  // "Each element represents one line"; "The value MUST NOT contain newlines."
+  for (size_t i = 0; i < rdt.schemata.size(); ++i) {
+    if (has_newline(rdt.schemata[i])) {
+      fail(Where("linux.intelRdt.schemata")[i], "contains a newline");
+    }
+  }
+}
+
+// set_mempolicy(2), and "Some modes require that there are no nodes, e.g. MPOL_DEFAULT and
+// MPOL_LOCAL. Others that there is at least one node, e.g. MPOL_BIND and MPOL_INTERLEAVE."
+void validate_memory_policy(const LinuxMemoryPolicy& policy) {
+  check_name(kMemoryPolicyModes, policy.mode, "linux.memoryPolicy.mode");
+  check_names(kMemoryPolicyFlags, policy.flags, "linux.memoryPolicy.flags");
+  if (!policy.nodes.empty() && !parse_number_list(policy.nodes)) {
+    fail("linux.memoryPolicy.nodes", cat("invalid node list ", quoted(policy.nodes)));
+  }
+  bool without_nodes = policy.mode == "MPOL_DEFAULT" || policy.mode == "MPOL_LOCAL";
+  bool optional_nodes = policy.mode == "MPOL_PREFERRED";
+  if (without_nodes && !policy.nodes.empty()) {
+    fail("linux.memoryPolicy.nodes", cat("must be empty with ", policy.mode));
+  }
+  if (!without_nodes && !optional_nodes && policy.nodes.empty()) {
+    fail("linux.memoryPolicy.nodes", cat("required with ", policy.mode));
+  }
+  uint64_t flags = 0;
+  for (std::string_view flag : policy.flags) flags |= *value_of(kMemoryPolicyFlags, flag);
+  constexpr uint64_t kNuma = 1 << 13, kRelative = 1 << 14, kStatic = 1 << 15;
+  if ((flags & kRelative) && (flags & kStatic)) {
+    fail("linux.memoryPolicy.flags", "relative and static nodes exclude each other");
+  }
+  bool can_balance = policy.mode == "MPOL_BIND" || policy.mode == "MPOL_PREFERRED_MANY";
+  if ((flags & kNuma) && !can_balance) {
+    fail("linux.memoryPolicy.flags", "MPOL_F_NUMA_BALANCING needs MPOL_BIND");
+  }
+}
+
+}  // namespace coracle::spec

@@ -1,0 +1,73 @@
+"""What a test needs of the machine, by name; each function returns None or why it is missing."""
+import os
+import shutil
+import subprocess
+
+
+def _controller(name):
+    with open("/sys/fs/cgroup/cgroup.controllers", encoding="ascii") as file:
+        if name in file.read().split():
+            return None
+    return "no cgroup v2 controller " + name
+
+
+def _capability(number, name):
+    with open("/proc/self/status", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("CapBnd:") and int(line.split()[1], 16) >> number & 1:
+                return None
+    return "no " + name + " on this machine"
+
+
+def _tool(name):
+    return None if shutil.which(name) else name + " is not installed"
+
+
+def _namespace(kind):
+    return None if os.path.exists("/proc/self/ns/" + kind) else "no %s namespaces" % kind
+
+
+def _time():
+    return _namespace("time")
+
+
+def _id_mapped_mounts():
+    done = subprocess.run(["stat", "-f", "-c", "%T", "/tmp"], capture_output=True, text=True,
+                          check=False)
+    kind = done.stdout.strip()
+    return None if kind in ("ext2/ext3", "xfs", "btrfs", "tmpfs", "overlayfs") else \
+        "/tmp is on %s: no id-mapped mounts" % kind
+
+
+def _dummy():
+    name = "probe%d" % (os.getpid() % 100000)
+    done = subprocess.run(["ip", "link", "add", name, "type", "dummy"], capture_output=True,
+                          check=False) if shutil.which("ip") else None
+    if done is None or done.returncode:
+        return "cannot make a dummy network device here"
+    subprocess.run(["ip", "link", "del", name], check=False)
+    return None
+
+
+CHECKS = {
+    "dummy": _dummy,
+    "memory": lambda: _controller("memory"),
+    "pids": lambda: _controller("pids"),
+    "cpu": lambda: _controller("cpu"),
+    "cpuset": lambda: _controller("cpuset"),
+    "io": lambda: _controller("io"),
+    "hugetlb": lambda: _controller("hugetlb"),
+    "sys_resource": lambda: _capability(24, "CAP_SYS_RESOURCE"),
+    "strace": lambda: _tool("strace"),
+    "time_namespace": _time,
+    "idmap": _id_mapped_mounts,
+}
+
+
+def unmet(needs):
+    """The first reason among `needs`, or None."""
+    for name in needs:
+        reason = CHECKS[name]()
+        if reason:
+            return reason
+    return None

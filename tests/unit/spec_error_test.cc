@@ -1,0 +1,33 @@
+#include <doctest/doctest.h>
+
+#include <cerrno>
+#include <string>
+
+#include "spec/error.h"
+
+using coracle::spec::Error;
+
+TEST_CASE("an error shows its message") { CHECK(std::string(Error("no").what()) == "no"); }
+
+TEST_CASE("an errno is put into words, not numbers") {
+  Error error("open /x", ENOENT);
+  CHECK(std::string(error.what()) == "open /x: No such file or directory");
+  CHECK(error.code() == ENOENT);
+  CHECK(Error("open /x", -ENOENT).code() == ENOENT);
+}
+
+TEST_CASE("a JSON path stands before the reason") {
+  Error error = Error::at("linux.namespaces[1].type", "unknown");
+  CHECK(std::string(error.what()) == "linux.namespaces[1].type: unknown");
+  CHECK(error.path() == "linux.namespaces[1].type");
+  CHECK(std::string(Error::at("", "empty").what()) == "empty");
+}
+
+TEST_CASE("position and context are put in front") {
+  Error error = Error::at("a.b", "bad");
+  error.locate("config.json", 3, 7).wrap("create");
+  CHECK(std::string(error.what()) == "create: config.json:3:7: a.b: bad");
+  CHECK(error.line() == 3);
+  CHECK(error.column() == 7);
+  CHECK(error.path() == "a.b");
+}
