@@ -36,8 +36,7 @@ class TextPiece {
 // Appends all pieces to `out`.
 template <typename... Pieces>
 void append(std::string& out, const Pieces&... pieces) {
-  auto add = [&out](const TextPiece& piece) { out.append(piece.view()); };
-  (add(TextPiece(pieces)), ...);
+  (out.append(TextPiece(pieces).view()), ...);
 }
 
 // The pieces, one after the other.

@@ -83,7 +83,7 @@ std::string bash() {
 // ---- zsh -------------------------------------------------------------------------------------------
 
 std::string zsh_option(const Option& row) {
-  // Help texts have no brackets and no colons; those of the argument's name are left out.
+  // Help texts have no brackets; those of the argument's name are left out.
   std::string argument;
   for (char c : std::string_view(row.argument ? row.argument : "")) {
     if (c != '[' && c != ']' && c != ':') argument += c;
@@ -146,7 +146,7 @@ std::string fish() {
 std::string manual_text(std::string_view text) {
   std::string out;
   for (char c : text) {
-    if (c == '_' || c == '*' || c == '\\' || c == '#' || c == '<' || c == '[') out += '\\';
+    if (c == '_' || c == '*' || c == '\\' || c == '#') out += '\\';
     out += c;
   }
   return out;

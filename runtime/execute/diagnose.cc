@@ -44,7 +44,7 @@ std::string machine_name(uint16_t machine) {
 }
 
 sys::Fd open_below(const sys::Fd& root, const std::string& path, int flags) {
-  return sys::open_at(root, path.c_str(), flags | O_CLOEXEC | O_NOCTTY,
+  return sys::open_at(root, path.c_str(), flags | O_CLOEXEC,
                       RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
@@ -95,7 +95,7 @@ class Examiner {
       const std::string why = refusal(entry, path, st);
       if (!why.empty()) return why;
     }
-    const sys::Fd file = open_below(root_, path, O_RDONLY);
+    const sys::Fd file = open_below(root_, path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
     if (!file) return "";
     return content(file, path, depth);
   }

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#include "coracle_init_blob.h"
+#include "runtime/coracle_init_blob.h"
 #include "runtime/sys/file.h"
 
 // The bytes of the init, straight from the linker's output: no conversion, no copy at start-up.
@@ -51,18 +51,19 @@ static sys::Fd open_init_file(const std::string& state_root) {
   static constexpr char kName[] = ".init";
   static constexpr char kTemporary[] = ".init.new";
   {
-    sys::Fd file = sys::open_at(root, kTemporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0, 0500);
+    sys::Fd file =
+        sys::open_at(root, kTemporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0, 0500);
     if (!file) return file;
     const int written = sys::write_all(file, {coracle_init_begin, init_size()});
     if (written < 0) return sys::Fd(written);
   }
   const int renamed = sys::rename_at(root, kTemporary, root, kName);
   if (renamed < 0) return sys::Fd(renamed);
-  const int tree = static_cast<int>(syscall(SYS_open_tree, root.get(), "",
-                                            OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
+  const int tree = static_cast<int>(
+      syscall(SYS_open_tree, root.get(), "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
   if (tree < 0) return sys::Fd(-errno);
   sys::Fd detached(tree);
-  struct mount_attr attr{};
+  struct mount_attr attr {};
   attr.attr_set = MOUNT_ATTR_RDONLY;
   attr.attr_clr = MOUNT_ATTR_NOEXEC;
   if (syscall(SYS_mount_setattr, detached.get(), "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)

@@ -74,29 +74,39 @@ long run(Context&, const plan::Umask& p) {
   return 0;
 }
 
-// Exactly the sets of the plan, as far as they are held. Inheritable capabilities are set as asked,
-// never by habit (CVE-2022-29162).
-long run(Context& c, const plan::Capabilities& p) {
-  Capability held;
-  long r = syscall(__NR_capget, &held.header, held.data);
-  if (r < 0) return fail(c, Call::k_capset, r);
-  const uint64_t may = held.permitted();
-  if ((p.flags & plan::kCapabilitiesCheck) != 0) {
-    const uint64_t missing = p.permitted & ~may;
-    if (missing == 0) return 0;
-    return fail(c, Call::k_capset, -EPERM, static_cast<uint32_t>(first_of(missing)));
-  }
-  const uint64_t permitted = p.permitted & may, inheritable = p.inheritable & may;
-  const uint64_t effective = p.effective & permitted;
+static long set_sets(Context& c, uint64_t effective, uint64_t permitted, uint64_t inheritable) {
   Capability wanted;
   for (int half = 0; half < 2; ++half) {
     wanted.data[half].effective = static_cast<uint32_t>(effective >> (32 * half));
     wanted.data[half].permitted = static_cast<uint32_t>(permitted >> (32 * half));
     wanted.data[half].inheritable = static_cast<uint32_t>(inheritable >> (32 * half));
   }
-  r = syscall(__NR_capset, &wanted.header, wanted.data);
-  if (r < 0) return fail(c, Call::k_capset, r);
-  return set_ambient(c, p.ambient & permitted & inheritable);
+  const long r = syscall(__NR_capset, &wanted.header, wanted.data);
+  return r < 0 ? fail(c, Call::k_capset, r) : 0;
+}
+
+// Exactly the sets of the plan, as far as they are held. Inheritable capabilities are set as asked,
+// never by habit (CVE-2022-29162).
+long run(Context& c, const plan::Capabilities& p) {
+  const bool final = (p.flags & plan::kCapabilitiesFinal) != 0;
+  if (!final) {
+    Capability held;
+    const long r = syscall(__NR_capget, &held.header, held.data);
+    if (r < 0) return fail(c, Call::k_capset, r);
+    c.held = held.permitted();
+  }
+  if ((p.flags & plan::kCapabilitiesCheck) != 0) {
+    const uint64_t missing = p.permitted & ~c.held;
+    if (missing == 0) return 0;
+    return fail(c, Call::k_capset, -EPERM, static_cast<uint32_t>(first_of(missing)));
+  }
+  const uint64_t permitted = p.permitted & c.held, inheritable = p.inheritable & c.held;
+  const uint64_t effective = p.effective & permitted;
+  if (final) return set_sets(c, effective, permitted, inheritable);
+  const bool keep = (p.flags & plan::kCapabilitiesKeepAdmin) != 0;
+  const uint64_t admin = keep ? c.held & (uint64_t{1} << CAP_SYS_ADMIN) : 0;
+  const long r = set_sets(c, effective | admin, permitted | admin, inheritable);
+  return r < 0 ? r : set_ambient(c, p.ambient & permitted & inheritable);
 }
 
 }  // namespace coracle::init

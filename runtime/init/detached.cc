@@ -92,8 +92,11 @@ void take_log(Context& c, long fs) {
 }
 
 void close_fds(long a, long b, long third) {
-  if (a >= 0 && b == a + 1 && (third < 0 || third == b + 1)) {
-    syscall(__NR_close_range, a, third < 0 ? b : third, 0);
+  const long last = third < 0 ? b : third;
+  const long low = a < b ? (a < last ? a : last) : (b < last ? b : last);
+  const long high = a > b ? (a > last ? a : last) : (b > last ? b : last);
+  if (low >= 0 && high - low == (third < 0 ? 1 : 2)) {  // numbers of open fds are all different
+    syscall(__NR_close_range, low, high, 0);
     return;
   }
   close_fd(a);

@@ -16,6 +16,7 @@ struct Context {
   int mask_tmpfs;       // the one tmpfs all masked directories share; -1 until first needed
   int sync;             // this side's end of the sync socket
   int start;            // connection on which the outcome of `start` is reported; -1: sync
+  uint64_t held;        // permitted capabilities when the sets were first made
   const char* program;  // result of ResolveProgram, or null
   plan::Call call;      // the call that failed in the current step
   uint32_t extra;       // element of the payload's list at which it failed

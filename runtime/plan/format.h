@@ -322,6 +322,10 @@ struct Capabilities {
 // for more than the init holds. (The real step grants what can be granted: the spec wants a
 // warning, not a failure.)
 inline constexpr uint32_t kCapabilitiesCheck = 1;
+// CAP_SYS_ADMIN stays as well: a seccomp filter without no_new_privs is still to be loaded ...
+inline constexpr uint32_t kCapabilitiesKeepAdmin = 2;
+// ... and has been: one capset(2), all that the filter must allow besides execve.
+inline constexpr uint32_t kCapabilitiesFinal = 4;
 struct WorkDir {  // chdir, verified to be inside the root (CVE-2024-21626); made if missing
   Ref path;
   uint32_t flags;  // kWorkDir*

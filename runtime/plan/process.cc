@@ -78,15 +78,20 @@ static void add_seccomp(Draft& d) {
              SeccompListener{d.b.str(seccomp.listenerPath), d.b.str(seccomp.listenerMetadata)});
 }
 
-// Without no_new_privs the filter takes CAP_SYS_ADMIN, so it comes before capabilities go; with it,
-// it comes last, so that it need not allow what the init still does. A listener must be handed over
-// while the creator is there: before the wait.
-enum class SeccompPlace { kNone, kBeforeIds, kBeforeWait, kLast };
+// The filter comes last, so that it need not allow what the init still does; a profile may be older
+// than openat2(2). Without no_new_privs loading it takes CAP_SYS_ADMIN, which is kept until then and
+// dropped right behind it. A listener must be handed over while the creator is there: before the
+// wait.
+enum class SeccompPlace { kNone, kBeforeWait, kLast };
 
-static SeccompPlace seccomp_place(const Draft& d, const spec::Process& process) {
+static SeccompPlace seccomp_place(const Draft& d) {
   if (d.request.seccomp == nullptr) return SeccompPlace::kNone;
-  if (!process.noNewPrivileges) return SeccompPlace::kBeforeIds;
   return d.request.seccomp_notify ? SeccompPlace::kBeforeWait : SeccompPlace::kLast;
+}
+
+static void add_filter(Draft& d, const spec::Process& process) {
+  add_seccomp(d);
+  if (!process.noNewPrivileges) add_final_capabilities(d, process);
 }
 
 // "created" is true from the moment the init waits.
@@ -96,16 +101,16 @@ static void add_wait(Draft& d, Slot start, bool exec) {
 }
 
 static void add_last(Draft& d, const spec::Process& process, bool exec) {
-  const SeccompPlace seccomp = seccomp_place(d, process);
+  const SeccompPlace seccomp = seccomp_place(d);
   const Slot start = d.request.foreground ? kNoSlot : d.b.slot();
   add_rlimits(d, process);
   d.b.init("", PreserveFds{3 + d.host.listen_fds + d.request.preserve_fds, start});
-  if (seccomp == SeccompPlace::kBeforeIds) add_seccomp(d);
-  add_identity(d, process, exec);
+  const bool filter_later = seccomp != SeccompPlace::kNone && !process.noNewPrivileges;
+  add_identity(d, process, exec, filter_later);
   const Execute execute = add_program_lookup(d, process);
-  if (seccomp == SeccompPlace::kBeforeWait) add_seccomp(d);
+  if (seccomp == SeccompPlace::kBeforeWait) add_filter(d, process);
   add_wait(d, start, exec);
-  if (seccomp == SeccompPlace::kLast) add_seccomp(d);
+  if (seccomp == SeccompPlace::kLast) add_filter(d, process);
   d.b.init("process.args", execute);
 }
 

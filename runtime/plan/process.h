@@ -40,7 +40,9 @@ void add_rlimits(Draft& d, const spec::Process& process);
 void add_oom_score(Draft& d, const spec::Process& process);
 
 // process_identity.cc
-void add_identity(Draft& d, const spec::Process& process, bool exec);
+// `keep_admin`: CAP_SYS_ADMIN stays until add_final_capabilities().
+void add_identity(Draft& d, const spec::Process& process, bool exec, bool keep_admin);
+void add_final_capabilities(Draft& d, const spec::Process& process);
 
 // process_program.cc: adds the look-up; the execution that belongs to it is for the caller to add,
 // after the wait for `start`.

@@ -53,7 +53,7 @@ static void add_groups(Draft& d, const spec::User& user) {
 
 // The working directory is entered with all capabilities, and, if that was refused (a network file
 // system that knows no root), again as the user.
-void add_identity(Draft& d, const spec::Process& process, bool exec) {
+void add_identity(Draft& d, const spec::Process& process, bool exec, bool keep_admin) {
   const spec::User& user = process.user;
   check_mapped(d, user);
   const spec::CapabilitySets sets = capability_sets(process);
@@ -69,10 +69,17 @@ void add_identity(Draft& d, const spec::Process& process, bool exec) {
   add_groups(d, user);
   d.b.init("process.user", SetIds{user.uid, user.gid});
   d.b.init("process.capabilities",
-           Capabilities{sets.effective, sets.permitted, sets.inheritable, sets.ambient, 0});
+           Capabilities{sets.effective, sets.permitted, sets.inheritable, sets.ambient,
+                        keep_admin ? kCapabilitiesKeepAdmin : 0});
   if (again) d.b.init("process.cwd", WorkDir{cwd, kWorkDirAgain});
   // Absent, the spec would have it inherited; images count on 0022, and every peer sets it.
   d.b.init("process.user.umask", Umask{user.umask.value_or(0022)});
+}
+
+void add_final_capabilities(Draft& d, const spec::Process& process) {
+  const spec::CapabilitySets sets = capability_sets(process);
+  d.b.init("process.capabilities", Capabilities{sets.effective, sets.permitted, sets.inheritable,
+                                                sets.ambient, kCapabilitiesFinal});
 }
 
 }  // namespace coracle::plan

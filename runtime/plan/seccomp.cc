@@ -3,8 +3,12 @@
 #include <linux/filter.h>
 #include <seccomp.h>
 
+#include <optional>
+#include <utility>
+
 #include "runtime/plan/seccomp_library.h"
 #include "runtime/plan/seccomp_profile.h"
+#include "runtime/plan/seccomp_tree.h"
 #include "spec/error.h"
 #include "spec/text.h"
 
@@ -13,8 +17,12 @@ namespace coracle::plan::seccomp {
 Program compile(const spec::LinuxSeccomp& seccomp, Warnings& warnings) {
   Profile profile = resolve(seccomp, warnings);
   Program program;
-  program.instructions = library_program(profile);
-  if (wants_enosys(profile)) add_enosys(profile, program.instructions);
+  if (std::optional<std::vector<uint64_t>> tree = make_tree(profile)) {
+    program.instructions = std::move(*tree);
+  } else {
+    program.instructions = library_program(profile);
+    if (wants_enosys(profile)) add_enosys(profile, program.instructions);
+  }
   if (program.instructions.size() > BPF_MAXINSNS) {
     throw spec::Error::at("linux.seccomp",
                           spec::cat("the filter has ", program.instructions.size(),

@@ -107,6 +107,7 @@ int persona(char**) {
 }
 
 int dumpable(char**) { return say(prctl(PR_GET_DUMPABLE)); }
+int euid(char**) { return say(geteuid()); }
 int securebits(char**) { return say(prctl(PR_GET_SECUREBITS)); }
 int pdeathsig(char**) {
   int signal = -1;
@@ -230,6 +231,17 @@ bool is_program_of_image(int pid) {
   return readlink(path, name, sizeof name - 1) > 0 && strncmp(name, "/bin/", 5) == 0;
 }
 
+void look_by_attaching(int pid, Seen* seen) {
+  int status = 0;
+  if (ptrace(PTRACE_SEIZE, pid, 0, 0) != 0) return;
+  ptrace(PTRACE_INTERRUPT, pid, 0, 0);
+  // Judged only once it stands still: it may have become the program, or died, meanwhile.
+  if (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
+    if (!is_program_of_image(pid)) ++seen->attached;
+    ptrace(PTRACE_DETACH, pid, 0, 0);
+  }
+}
+
 // spy SECONDS: watches until then or until /stop exists.
 int spy(char** args) {
   Seen seen = {};
@@ -243,12 +255,7 @@ int spy(char** args) {
       if (is_program_of_image(pid)) return;
       ++seen.processes;
       look_at_exe(pid, &seen);
-      if (ptrace(PTRACE_SEIZE, pid, 0, 0) == 0) {
-        if (!is_program_of_image(pid)) ++seen.attached;
-        ptrace(PTRACE_INTERRUPT, pid, 0, 0);
-        waitpid(pid, nullptr, __WALL);
-        ptrace(PTRACE_DETACH, pid, 0, 0);
-      }
+      look_by_attaching(pid, &seen);
       look_at_fds(pid, &seen);
     });
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -276,6 +283,7 @@ constexpr Command kCommands[] = {
     {"clocks", 0, clocks},
     {"dumpable", 0, dumpable},
     {"eat", 1, eat},
+    {"euid", 0, euid},
     {"fds", 0, fds},
     {"ioprio", 0, ioprio},
     {"keyring", 0, keyring},

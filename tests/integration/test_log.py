@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""--log, --log-format, --debug, --version, help, spec, features: what tools read."""
+import json
+import os
+import re
+
+import harness as h
+
+
+@h.test("on failure one JSON record goes to --log and the same words to stderr")
+def _(c):
+    log = c.path("log.json")
+    done = c.rt("state", "nobody", options=["--log", log, "--log-format", "json"]).fails()
+    with open(log, encoding="utf-8") as file:
+        records = [json.loads(line) for line in file]
+    errors = [r for r in records if r["level"] == "error"]
+    h.eq(1, len(errors))
+    h.has("does not exist", errors[0]["msg"])
+    h.match(r"^\d{4}-\d\d-\d\dT", errors[0]["time"])
+    if h.is_ours():
+        h.eq(1, len(records))
+        h.has(errors[0]["msg"], done.err)
+
+
+@h.test("--log appends")
+def _(c):
+    log = c.path("log.json")
+    for _ in range(3):
+        c.rt("state", "nobody", options=["--log=" + log, "--log-format=json"]).fails()
+    with open(log, encoding="utf-8") as file:
+        h.eq(3, sum(json.loads(line)["level"] == "error" for line in file))
+
+
+@h.test("text format, and an unknown format is refused")
+def _(c):
+    log = c.path("log.txt")
+    c.rt("state", "nobody", options=["--log", log, "--log-format", "text"]).fails()
+    with open(log, encoding="utf-8") as file:
+        h.has("does not exist", file.read())
+    c.rt("list", options=["--log-format", "pink"]).fails()
+
+
+@h.test("a log that cannot be opened is an error")
+def _(c):
+    c.rt("list", options=["--log", c.path("no", "such", "dir", "log")]).fails()
+
+
+@h.test("success writes nothing on stderr and no error in the log")
+def _(c):
+    log = c.path("log.json")
+    box = c.bundle(["true"])
+    done = c.rt("run", "-b", box.path, box.id, options=["--log", log, "--log-format", "json"]).ok()
+    h.eq("", done.err)
+    if os.path.exists(log):
+        with open(log, encoding="utf-8") as file:
+            h.lacks('"error"', file.read())
+
+
+@h.test("strange bytes in an error stay valid JSON")
+def _(c):
+    log = c.path("log.json")
+    box = c.bundle(['/no/"such"\\\u0001\u00e9\nprogram'])
+    c.rt("run", "-b", box.path, box.id, options=["--log", log, "--log-format", "json"]).fails()
+    with open(log, encoding="utf-8") as file:
+        for line in file:
+            json.loads(line)
+
+
+@h.test("--version names the program, its version and the spec's")
+def _(c):
+    for flag in ("--version", "-v"):
+        out = c.rt(flag).ok().out
+        h.match(r"^\S+ version \S+", out)
+        h.match(r"^spec: 1\.\d+\.\d+", out)
+
+
+@h.test("--help and help list the commands, a command's --help its options")
+def _(c):
+    for args in (["--help"], ["-h"]):
+        out = c.rt(*args).ok().out
+        for command in ("create", "start", "state", "kill", "delete", "run", "exec", "list"):
+            h.match(r"\b%s\b" % command, out)
+    out = c.rt("create", "--help").ok().out
+    for option in ("--bundle", "--console-socket", "--pid-file", "--no-pivot", "--preserve-fds"):
+        h.has(option, out)
+
+
+@h.test("spec writes a config that runs, and never over another")
+def _(c):
+    box = c.bundle(["true"])
+    config = os.path.join(box.path, "config.json")
+    os.unlink(config)
+    c.rt("spec", cwd=box.path).ok()
+    with open(config, encoding="utf-8") as file:
+        made = json.load(file)
+    h.eq(["sh"], made["process"]["args"])
+    made["process"].update(terminal=False, args=["echo", "made"])
+    made["linux"]["cgroupsPath"] = "/" + box.id
+    with open(config, "w", encoding="utf-8") as file:
+        json.dump(made, file)
+    h.eq("made\n", c.run(box).ok().out)
+    c.rt("spec", cwd=box.path).fails("exist")
+    os.mkdir(c.path("other"))
+    c.rt("spec", "--bundle", c.path("other")).ok()
+    h.true(os.path.exists(c.path("other", "config.json")), "no config.json")
+
+
+@h.test("spec --rootless has a user namespace with mappings and no cgroup limits")
+def _(c):
+    os.mkdir(c.path("r"))
+    c.rt("spec", "--rootless", "-b", c.path("r")).ok()
+    with open(c.path("r", "config.json"), encoding="utf-8") as file:
+        made = json.load(file)
+    h.true("user" in [n["type"] for n in made["linux"]["namespaces"]], "no user namespace")
+    h.eq(1, made["linux"]["uidMappings"][0]["size"])
+
+
+@h.test("features is complete JSON")
+def _(c):
+    done = c.rt("features")
+    if not h.is_ours() and done.status:
+        h.skip("this runtime has no features")
+    found = json.loads(done.ok().out)
+    h.match(r"^1\.", found["ociVersionMax"])
+    for option in ("ro", "rbind", "rro", "idmap"):
+        h.true(option in found["mountOptions"], option)
+    linux = found["linux"]
+    h.true({"pid", "mount", "user", "cgroup", "time"} <= set(linux["namespaces"]), "namespaces")
+    h.true("CAP_SYS_ADMIN" in linux["capabilities"], "capabilities")
+    h.true(linux["cgroup"]["v2"] and linux["seccomp"]["enabled"], "cgroup or seccomp")
+    h.true(linux["mountExtensions"]["idmap"]["enabled"], "idmap")
+
+
+@h.test("plan prints what create would do and does nothing")
+def _(c):
+    h.only_ours("plan is ours")
+    box = c.bundle(["true"])
+    out = c.rt("plan", box.path).ok().out
+    for word in ("clone", "pivot", "/proc"):
+        h.match("(?i)" + re.escape(word), out)
+    h.true(not os.path.exists(c.root) or not os.listdir(c.root), "state was made")
+    h.true(not os.path.exists(c.cgroup(box)), "a cgroup was made")
+
+
+@h.test("an error names the step and its place in the config")
+def _(c):
+    h.only_ours("our messages")
+    box = c.bundle(["true"], lambda cfg: cfg["mounts"].insert(
+        0, {"destination": "/x", "type": "tmpfs", "source": "x", "options": ["size=pink"]}))
+    c.run(box).fails(r"mounts\[0\].*/x")
+
+
+if __name__ == "__main__":
+    h.main()

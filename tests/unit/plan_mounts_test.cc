@@ -1,0 +1,442 @@
+// The mounts' part of a plan: which steps, by whom, in what order; no root needed.
+#include <doctest/doctest.h>
+#include <linux/mount.h>
+#include <sys/stat.h>
+
+#include <string>
+
+#include "runtime/plan/mounts.h"
+#include "runtime/plan/plan.h"
+#include "spec/error.h"
+#include "spec/text.h"
+
+using namespace coracle;
+using namespace coracle::plan;
+
+namespace {
+
+struct Bench {
+  spec::Spec spec;
+  Request request;
+  Host host;
+  Warnings warnings;
+  bool new_userns = false;
+  bool parent_mounts = true;
+  std::vector<unsigned char> block;
+
+  Bench() {
+    spec.root.emplace();
+    spec.root->path = "rootfs";
+    spec.linux.emplace();
+    request.bundle = "/bundle";
+  }
+  spec::Mount& mount(std::string_view type, std::string_view source, std::string_view destination,
+                     spec::Strings options = {}) {
+    spec::Mount& m = spec.mounts.emplace_back();
+    m.type = type;
+    m.source = source;
+    m.destination = destination;
+    m.options = std::move(options);
+    return m;
+  }
+  View plan() {
+    Draft d{{}, spec, request, host, warnings};
+    d.new_userns = new_userns;
+    d.parent_mounts = parent_mounts;
+    add_sources(d);
+    add_rootfs(d);
+    add_pivot(d);
+    block = d.b.finish();
+    return View(block.data());
+  }
+  std::string error() {
+    try {
+      plan();
+    } catch (const spec::Error& e) {
+      return e.what();
+    }
+    return "";
+  }
+};
+
+// The n-th step of a kind; a missing one fails the test.
+template <class Payload>
+const Payload& nth(const View& view, int n = 0) {
+  for (const Step& step : view)
+    if (step.op == OpOf<Payload>::kValue && n-- == 0) return step.as<Payload>();
+  FAIL("no such step");
+  static const Payload kNone{};
+  return kNone;
+}
+
+int count(const View& view, Op op) {
+  int n = 0;
+  for (const Step& step : view) n += step.op == op;
+  return n;
+}
+
+// "set/clr/propagation/recursive" of each call.
+std::string attrs(const View& view, List list) {
+  std::string out;
+  for (uint32_t i = 0; i < list.count; ++i) {
+    const SetAttr& a = view.list<SetAttr>(list)[i];
+    spec::append(out, a.set, "/", a.clr, "/", a.propagation, a.recursive ? "/r " : " ");
+  }
+  return out;
+}
+
+std::string options(const View& view, List list) {
+  std::string out;
+  for (uint32_t i = 0; i < list.count; ++i) {
+    const FsOption& o = view.list<FsOption>(list)[i];
+    spec::append(out, view.str(o.key), o.value.off ? "=" : "", view.str(o.value), ",");
+  }
+  return out;
+}
+
+std::string order(const View& view) {
+  std::string out;
+  Op last = Op::kCount;
+  for (const Step& step : view) {
+    if (step.op == last) continue;
+    last = step.op;
+#define X(name, text) \
+  if (step.op == Op::k##name) out += #name " ";
+    CORACLE_STEPS(X)
+#undef X
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("mounts: paths are cleaned lexically") {
+  CHECK(clean_path("/a//b/./c/") == "/a/b/c");
+  CHECK(clean_path("a/../../b") == "/b");
+  CHECK(clean_path("/../..") == "/");
+  CHECK(clean_path("") == "/");
+  CHECK(clean_path("/a/..b/...") == "/a/..b/...");
+}
+
+TEST_CASE("mounts: the order of the steps") {
+  Bench b;
+  b.mount("proc", "proc", "/proc");
+  b.mount("bind", "data", "/data", {"bind"});
+  b.spec.linux->maskedPaths = {"/proc/kcore"};
+  b.spec.linux->readonlyPaths = {"/proc/sys"};
+  b.spec.root->readonly = true;
+  CHECK(order(b.plan()) ==
+        "OpenTree PropagationRoot AttachRoot MountFs MountTree MakeNode MakeSymlink ReadonlyPath "
+        "HostNull MaskPath PivotRoot RootAttr ");
+  const View view(b.block.data());
+  for (const Step& step : view) CHECK((step.actor == Actor::kParent) == (step.op == Op::kOpenTree));
+}
+
+TEST_CASE("mounts: without rights over the host the init opens the sources, before anything else") {
+  Bench b;
+  b.parent_mounts = false;
+  b.mount("bind", "data", "/data", {"bind"});
+  CHECK(order(b.plan()).find("OpenTree PropagationRoot AttachRoot ") == 0);
+  CHECK(b.block.size() > 0);
+  for (const Step& step : View(b.block.data())) CHECK(step.actor == Actor::kInit);
+}
+
+TEST_CASE("mounts: the rootfs") {
+  Bench b;
+  View v = b.plan();
+  const auto& tree = nth<OpenTree>(v);
+  CHECK(v.str(tree.path) == "/bundle/rootfs");
+  CHECK(tree.flags == (kTreeRecursive | kTreeMustBeDirectory));
+  CHECK(attrs(v, tree.attrs) == spec::cat("0/0/", MS_SLAVE, "/r "));
+  CHECK(nth<AttachRoot>(v).slot == tree.slot);
+  CHECK(v.str(nth<AttachRoot>(v).path) == "/bundle/rootfs");
+  CHECK(count(v, Op::kRootAttr) == 0);
+  CHECK(count(v, Op::kHostNull) == 0);
+  b.spec.root->path = "/elsewhere";
+  v = b.plan();
+  CHECK(v.str(nth<OpenTree>(v).path) == "/elsewhere");
+}
+
+TEST_CASE("mounts: propagation of the root") {
+  struct {
+    const char* asked;
+    unsigned long clone;
+    unsigned long host;
+    std::string end;
+  } cases[] = {
+      {"", MS_SLAVE, MS_SLAVE, ""},
+      {"slave", MS_SLAVE, MS_SLAVE, ""},
+      {"rslave", MS_SLAVE, MS_SLAVE, ""},
+      {"private", MS_PRIVATE, MS_PRIVATE, ""},
+      {"shared", MS_PRIVATE, MS_SLAVE, spec::cat("0/0/", MS_SHARED, " ")},
+      {"rshared", MS_PRIVATE, MS_SLAVE, spec::cat("0/0/", MS_SHARED, "/r ")},
+      {"unbindable", MS_PRIVATE, MS_SLAVE, spec::cat("0/0/", MS_UNBINDABLE, " ")},
+  };
+  for (const auto& test : cases) {
+    CAPTURE(test.asked);
+    Bench b;
+    b.spec.linux->rootfsPropagation = test.asked;
+    const View v = b.plan();
+    CHECK(attrs(v, nth<OpenTree>(v).attrs) == spec::cat("0/0/", test.clone, "/r "));
+    CHECK(nth<PropagationRoot>(v).propagation == test.host);
+    CHECK(count(v, Op::kRootAttr) == (test.end.empty() ? 0 : 1));
+    if (!test.end.empty()) CHECK(attrs(v, nth<RootAttr>(v).attrs) == test.end);
+  }
+}
+
+TEST_CASE("mounts: a bind takes as few calls as keep its meaning") {
+  struct {
+    spec::Strings options;
+    std::string calls;
+  } cases[] = {
+      {{"bind"}, spec::cat("0/0/", MS_SLAVE, " ")},
+      {{"rbind"}, spec::cat("0/0/", MS_SLAVE, "/r ")},
+      {{"rbind", "rprivate", "ro"}, spec::cat("1/0/0 0/0/", MS_PRIVATE, "/r ")},
+      {{"bind", "rprivate", "ro"}, spec::cat("1/0/", MS_PRIVATE, " ")},
+      {{"rbind", "rro"}, spec::cat("1/0/", MS_SLAVE, "/r ")},
+      {{"rbind", "rslave"}, spec::cat("0/0/", MS_SLAVE, "/r ")},
+      {{"rbind", "private"}, spec::cat("0/0/", MS_SLAVE, "/r 0/0/", MS_PRIVATE, " ")},
+      {{"rbind", "rshared"}, spec::cat("0/0/", MS_SLAVE, "/r 0/0/", MS_SHARED, "/r ")},
+      {{"bind", "noatime"}, spec::cat(MOUNT_ATTR_NOATIME, "/", MOUNT_ATTR__ATIME, "/", MS_SLAVE, " ")},
+  };
+  for (const auto& test : cases) {
+    CAPTURE(test.calls);
+    Bench b;
+    b.mount("bind", "data", "/data", test.options);
+    const View v = b.plan();
+    const auto& tree = nth<OpenTree>(v, 1);
+    CHECK(v.str(tree.path) == "/bundle/data");
+    CHECK(attrs(v, tree.attrs) == test.calls);
+    CHECK((tree.flags == kTreeRecursive) == (test.options[0] == "rbind"));
+    CHECK(nth<MountTree>(v).slot == tree.slot);
+  }
+}
+
+TEST_CASE("mounts: a shared root leaves the peer groups of binds as they are") {
+  Bench b;
+  b.spec.linux->rootfsPropagation = "rshared";
+  b.mount("bind", "/vol", "/vol", {"rbind", "rshared"});
+  const View v = b.plan();
+  CHECK(attrs(v, nth<OpenTree>(v, 1).attrs) == spec::cat("0/0/", MS_SHARED, "/r "));
+}
+
+TEST_CASE("mounts: a bind is told by its options, whatever its type") {
+  Bench b;
+  b.mount("tmpfs", "data", "/data", {"rbind"});
+  CHECK(count(b.plan(), Op::kMountTree) == 1);
+  Bench plain;
+  plain.mount("bind", "data", "/data", {"ro"});
+  CHECK(plain.error() ==
+        "mounts[0].type: a mount is a bind mount if its options have bind or rbind; these have not");
+}
+
+TEST_CASE("mounts: file systems") {
+  Bench b;
+  b.mount("tmpfs", "shm", "dev/shm", {"nosuid", "strictatime", "mode=1777", "size=65536k", "sync",
+                                      "async", "lazytime", "rnoexec"});
+  b.mount("devpts", "devpts", "/dev/pts", {"newinstance", "ptmxmode=0666", "gid=5"});
+  b.mount("sysfs", "sysfs", "/sys", {"ro"});
+  b.mount("cgroup", "cgroup", "/sys/fs/cgroup", {"ro"});
+  b.mount("ext4", "/dev/vdb", "/mnt", {"ro"});
+  const View v = b.plan();
+  const auto& shm = nth<MountFs>(v, 0);
+  CHECK(v.str(shm.target) == "/dev/shm");
+  CHECK(v.str(shm.source) == "shm");
+  CHECK(options(v, shm.options) == "lazytime,mode=1777,size=65536k,");
+  CHECK(shm.mount_attrs == (MOUNT_ATTR_NOSUID | MOUNT_ATTR_STRICTATIME | MOUNT_ATTR_NOEXEC));
+  CHECK(shm.flags == 0);
+  CHECK(options(v, nth<MountFs>(v, 1).options) == "ptmxmode=0666,gid=5,");
+  CHECK(nth<MountFs>(v, 2).flags == kMountNoSymlinks);
+  CHECK(v.str(nth<MountFs>(v, 3).fstype) == "cgroup2");
+  CHECK(options(v, nth<MountFs>(v, 4).options) == "ro,");
+  CHECK(nth<MountFs>(v, 4).mount_attrs == MOUNT_ATTR_RDONLY);
+}
+
+TEST_CASE("mounts: what a user namespace may be refused has a stand-in") {
+  Bench b;
+  b.new_userns = true;
+  b.request.cgroup_path = "/c";
+  b.mount("sysfs", "sysfs", "/sys");
+  b.mount("mqueue", "mqueue", "/dev/mqueue");
+  b.mount("cgroup2", "cgroup", "/sys/fs/cgroup", {"ro"});
+  View v = b.plan();
+  CHECK(nth<MountFs>(v, 0).flags == (kMountNoSymlinks | kMountSysBind));
+  CHECK(nth<MountFs>(v, 1).flags == kMountMqueueBind);
+  CHECK(nth<MountFs>(v, 2).flags == kMountCgroupBind);
+  CHECK(v.str(nth<OpenTree>(v, 1).path) == "/sys/fs/cgroup/c");
+  CHECK(nth<MountFs>(v, 2).fallback == nth<OpenTree>(v, 1).slot);
+  // With a cgroup namespace of its own the kernel mounts the container's cgroup itself.
+  b.spec.linux->namespaces.push_back({"cgroup", ""});
+  v = b.plan();
+  CHECK(count(v, Op::kOpenTree) == 1);
+  CHECK(nth<MountFs>(v, 2).fallback == kNoSlot);
+}
+
+TEST_CASE("mounts: read-only tmpfs waits until it is filled, but only then") {
+  Bench b;
+  b.mount("tmpfs", "tmpfs", "/dev", {"ro", "mode=755"});
+  b.mount("tmpfs", "tmpfs", "/run", {"ro", "mode=755"});
+  b.mount("tmpfs", "tmpfs", "/etc", {"ro", "mode=755"});
+  b.mount("bind", "hosts", "/etc/hosts", {"bind"});
+  const View v = b.plan();
+  CHECK(nth<MountFs>(v, 0).mount_attrs == 0);
+  CHECK(nth<MountFs>(v, 1).mount_attrs == MOUNT_ATTR_RDONLY);
+  CHECK(nth<MountFs>(v, 2).mount_attrs == 0);
+  CHECK(count(v, Op::kRemount) == 2);
+  CHECK(v.str(nth<Remount>(v, 0).target) == "/dev");
+  CHECK(attrs(v, nth<Remount>(v, 1).attrs) == "1/0/0 ");
+}
+
+TEST_CASE("mounts: tmpcopyup fills the tmpfs before it becomes read-only") {
+  Bench b;
+  b.mount("tmpfs", "tmpfs", "/var", {"tmpcopyup", "ro", "nosuid"});
+  const View v = b.plan();
+  CHECK(nth<MountFs>(v).flags == (kMountCopyUp | kMountKeepMode));
+  CHECK(nth<MountFs>(v).mount_attrs == MOUNT_ATTR_NOSUID);
+  CHECK(attrs(v, nth<MountFs>(v).attrs) == "1/0/0 ");
+}
+
+TEST_CASE("mounts: below /proc only what lxcfs emulates") {
+  for (const char* bad : {"/proc/self/attr", "/proc/sys", "//proc/./kcore", "/proc/x/../stat/y"}) {
+    CAPTURE(bad);
+    Bench b;
+    b.mount("bind", "/x", bad, {"bind"});
+    CHECK(b.error().find("mounts[0].destination: ") == 0);
+  }
+  for (const char* good : {"/proc/cpuinfo", "/proc/meminfo", "/proc/sys/kernel/ns_last_pid"}) {
+    CAPTURE(good);
+    Bench b;
+    b.mount("bind", "/x", good, {"bind"});
+    CHECK(b.error().empty());
+  }
+  Bench tmpfs;
+  tmpfs.mount("tmpfs", "tmpfs", "/proc");
+  CHECK(tmpfs.error() ==
+        "mounts[0].destination: /proc takes a mount of type proc, not \"tmpfs\"");
+  Bench bind;
+  bind.mount("bind", "/proc", "/proc", {"rbind"});
+  View v = bind.plan();
+  CHECK(nth<MountTree>(v).flags == (kMountMustBeProc | kMountNoSymlinks));
+  Bench root;
+  root.mount("tmpfs", "tmpfs", "/..");
+  CHECK(root.error() ==
+        "mounts[0].destination: the container's root is not a place for a mount");
+}
+
+TEST_CASE("mounts: idmapped mounts share user namespaces of equal maps") {
+  Bench b;
+  b.spec.linux->namespaces.push_back({"user", ""});
+  b.spec.linux->uidMappings = {{0, 1000, 10}};
+  b.spec.linux->gidMappings = {{0, 2000, 10}};
+  b.new_userns = true;
+  b.mount("bind", "/a", "/a", {"bind", "idmap"});
+  b.mount("bind", "/b", "/b", {"rbind", "ridmap"});
+  spec::Mount& own = b.mount("bind", "/c", "/c", {"bind"});
+  own.uidMappings = {{0, 5, 1}};
+  own.gidMappings = {{0, 5, 1}};
+  View v = b.plan();
+  CHECK(count(v, Op::kIdmapUserns) == 2);
+  CHECK(v.str(nth<IdmapUserns>(v).gid_map) == "0 2000 10\n");
+  const auto& first = v.list<SetAttr>(nth<OpenTree>(v, 1).attrs)[0];
+  CHECK(first.set == MOUNT_ATTR_IDMAP);
+  CHECK(first.userns == nth<IdmapUserns>(v, 0).slot);
+  CHECK(first.recursive == 0);
+  CHECK(v.list<SetAttr>(nth<OpenTree>(v, 2).attrs)[0].recursive == 1);
+  CHECK(v.list<SetAttr>(nth<OpenTree>(v, 3).attrs)[0].userns == nth<IdmapUserns>(v, 1).slot);
+
+  b.spec.linux->namespaces[0].path = "/proc/7/ns/user";
+  v = b.plan();
+  CHECK(count(v, Op::kOpenNamespace) == 1);
+  CHECK(v.list<SetAttr>(nth<OpenTree>(v, 1).attrs)[0].userns == nth<OpenNamespace>(v).slot);
+
+  b.host.privileged = false;
+  CHECK(b.error().find("mounts[0]: an idmapped mount needs CAP_SYS_ADMIN") == 0);
+}
+
+TEST_CASE("mounts: idmap with nothing to map by is an error") {
+  Bench b;
+  b.mount("bind", "/a", "/a", {"bind", "idmap"});
+  CHECK(b.error() ==
+        "mounts[0].options: idmap without mappings, and the container has no user namespace");
+}
+
+TEST_CASE("mounts: changes of what is mounted") {
+  Bench b;
+  b.mount("tmpfs", "tmpfs", "/tmp");
+  b.mount("", "", "/tmp", {"remount", "nosuid", "async", "size=1m"});
+  b.mount("", "", "/tmp", {"rshared"});
+  b.mount("bind", "", "/tmp", {"bind", "remount", "ro"});
+  const View v = b.plan();
+  CHECK(count(v, Op::kRemount) == 3);
+  CHECK(options(v, nth<Remount>(v, 0).options) == "async,size=1m,");
+  CHECK(attrs(v, nth<Remount>(v, 0).attrs) == "2/0/0 ");
+  CHECK(attrs(v, nth<Remount>(v, 1).attrs) == spec::cat("0/0/", MS_SHARED, "/r "));
+  CHECK(attrs(v, nth<Remount>(v, 2).attrs) == "1/0/0 ");
+}
+
+TEST_CASE("mounts: labels go to file systems that have them") {
+  Bench b;
+  b.spec.linux->mountLabel = "system_u:object_r:x:s0:c1,c2";
+  b.mount("tmpfs", "tmpfs", "/tmp", {"mode=755"});
+  b.mount("proc", "proc", "/proc");
+  View v = b.plan();
+  CHECK(options(v, nth<MountFs>(v, 0).options) == "mode=755,");  // no SELinux, no label
+  b.host.selinux = true;
+  b.spec.linux->maskedPaths = {"/x"};
+  v = b.plan();
+  CHECK(options(v, nth<MountFs>(v, 0).options) == "mode=755,context=system_u:object_r:x:s0:c1,c2,");
+  CHECK(options(v, nth<MountFs>(v, 1).options).empty());
+  CHECK(v.str(nth<MaskPath>(v).label) == "system_u:object_r:x:s0:c1,c2");
+  b.spec.annotations.push_back({"run.oci.mount_context_type", "rootcontext"});
+  v = b.plan();
+  CHECK(options(v, nth<MountFs>(v, 0).options).find("rootcontext=") != std::string::npos);
+}
+
+TEST_CASE("mounts: devices") {
+  Bench b;
+  spec::LinuxDevice null;
+  null.path = "/dev/./null";
+  null.type = "u";
+  null.major = 1;
+  null.minor = 3;
+  null.fileMode = 020600;
+  null.gid = 9;
+  b.spec.linux->devices.push_back(null);
+  View v = b.plan();
+  CHECK(count(v, Op::kMakeNode) == 6);  // the configured one stands for the default
+  const auto& node = nth<MakeNode>(v, 5);
+  CHECK(v.str(node.path) == "/dev/null");
+  CHECK(node.mode == (S_IFCHR | 0600));
+  CHECK(node.gid == 9);
+  CHECK(count(v, Op::kMakeSymlink) == 6);
+  CHECK(nth<MakeSymlink>(v, 5).replace == 1);
+  CHECK(v.str(nth<MakeSymlink>(v, 5).points_to) == "pts/ptmx");
+
+  b.mount("bind", "/dev", "/dev", {"rbind"});
+  v = b.plan();
+  CHECK(count(v, Op::kMakeNode) == 0);
+  CHECK(count(v, Op::kMakeSymlink) == 0);
+
+  Bench bad;
+  bad.spec.linux->devices.push_back(null);
+  bad.spec.linux->devices[0].type = "x";
+  CHECK(bad.error() == "linux.devices[0].type: not a type of device: \"x\"");
+  bad.spec.linux->devices[0].type = "b";
+  bad.spec.linux->devices[0].minor = std::nullopt;
+  CHECK(bad.error() == "linux.devices[0].minor: not a device number");
+}
+
+TEST_CASE("mounts: masked and read-only paths once each, the root never") {
+  Bench b;
+  b.spec.linux->maskedPaths = {"/proc/kcore", "/proc/./kcore", "/proc/keys/"};
+  b.spec.linux->readonlyPaths = {"/proc/sys", "/proc/sys"};
+  const View v = b.plan();
+  CHECK(count(v, Op::kMaskPath) == 2);
+  CHECK(count(v, Op::kReadonlyPath) == 1);
+  CHECK(v.str(nth<MaskPath>(v, 1).path) == "/proc/keys");
+  CHECK(nth<PivotRoot>(v).null == nth<HostNull>(v).slot);
+  for (const Step& step : v)
+    if (step.op == Op::kMaskPath) CHECK(step.on_error == OnError::kSkipMissing);
+  b.spec.linux->maskedPaths = {"/proc", "/"};
+  CHECK(b.error() == "linux.maskedPaths[1]: the container's root cannot be hidden or protected");
+}
