@@ -23,17 +23,17 @@ namespace {
 using spec::cat;
 using spec::Error;
 
-constexpr int kMaxInterpreters = 4;     // execve(2), "Interpreter scripts"
-constexpr size_t kScriptHeader = 256;   // bytes the kernel looks at (BINPRM_BUF_SIZE, Linux 5.1)
+constexpr int kMaxInterpreters = 4;    // execve(2), "Interpreter scripts"
+constexpr size_t kScriptHeader = 256;  // bytes the kernel looks at (BINPRM_BUF_SIZE, Linux 5.1)
 
 struct Type {
   const char* name;  // below /proc/PID/ns
   uint64_t flag;
 };
-constexpr Type kTypes[] = {{"user", CLONE_NEWUSER}, {"mnt", CLONE_NEWNS},
+constexpr Type kTypes[] = {{"user", CLONE_NEWUSER},     {"mnt", CLONE_NEWNS},
                            {"cgroup", CLONE_NEWCGROUP}, {"uts", CLONE_NEWUTS},
-                           {"ipc", CLONE_NEWIPC}, {"net", CLONE_NEWNET},
-                           {"pid", CLONE_NEWPID}, {"time", CLONE_NEWTIME}};
+                           {"ipc", CLONE_NEWIPC},       {"net", CLONE_NEWNET},
+                           {"pid", CLONE_NEWPID},       {"time", CLONE_NEWTIME}};
 
 struct stat namespace_file(const std::string& process, const char* name) {
   std::string path = cat("/proc/", process, "/ns/", name);

@@ -28,8 +28,14 @@
 
 namespace coracle::hooks {
 
-enum class Kind { kPrestart, kCreateRuntime, kCreateContainer, kStartContainer, kPoststart,
-                  kPoststop };
+enum class Kind {
+  kPrestart,
+  kCreateRuntime,
+  kCreateContainer,
+  kStartContainer,
+  kPoststart,
+  kPoststop
+};
 
 // "createRuntime", as in config.json.
 std::string_view name_of(Kind kind);
@@ -37,11 +43,11 @@ std::string_view name_of(Kind kind);
 // The container whose namespaces createContainer and startContainer join: those in which its init
 // differs from us, without the pid namespace for createContainer.
 struct Container {
-  pid_t pid = 0;              // of its init, in our pid namespace
+  pid_t pid = 0;  // of its init, in our pid namespace
   const sys::Fd* pidfd = nullptr;
-  const sys::Fd* cgroup = nullptr;             // startContainer is born there; null: in ours
-  const sys::Confinement* confine = nullptr;   // for startContainer, whose program comes out of the
-                                               // image: what the container's process is allowed
+  const sys::Fd* cgroup = nullptr;            // startContainer is born there; null: in ours
+  const sys::Confinement* confine = nullptr;  // for startContainer, whose program comes out of the
+                                              // image: what the container's process is allowed
 };
 
 struct Options {

@@ -28,12 +28,12 @@ extern const OptionTable kGlobalOptions;
 
 struct Command {
   const char* name;
-  const char* arguments;  // as in the usage line: "ID [SIGNAL]"
-  const char* summary;    // one line, for the list of commands
-  const char* details;    // further sentences for help and manual; ""
-  OptionTable options;
-  int min_arguments;
-  int max_arguments;  // -1: any number
+  const char* arguments = "";  // as in the usage line: "ID [SIGNAL]"
+  const char* summary;         // one line, for the list of commands
+  const char* details = "";    // further sentences for help and manual; ""
+  OptionTable options = {};
+  int min_arguments = 0;
+  int max_arguments = 0;  // -1: any number
   // Parses argv (argv[0] is the command's name) and does it; the program's exit status. Once the
   // command line is known to be right, the status for an exception becomes the command's own.
   int (*run)(const Command& self, const Globals& globals, int argc, char** argv,
@@ -51,8 +51,7 @@ template <class Options, int (*kHandler)(const Globals&, const Options&, const W
 int parse_and_run(const Command& self, const Globals& globals, int argc, char** argv,
                   int& failure_status) {
   Options options;
-  Parsed parsed =
-      parse_options(self.options, &options, argc, argv, self.stop_at_first_argument);
+  Parsed parsed = parse_options(self.options, &options, argc, argv, self.stop_at_first_argument);
   if (finish_parsing(self, parsed)) return 0;
   failure_status = self.failure_status;
   return kHandler(globals, options, parsed.arguments);

@@ -4,11 +4,11 @@
 namespace coracle::commands {
 namespace {
 
-constexpr Option kOptions[] = {
-    CORACLE_CREATE_OPTIONS,
-    // Sent by callers that know crun.
+// Sent by callers that know crun.
+constexpr Option kOwnOptions[] = {
     option<&CreateOptions::no_subreaper>("no-subreaper", 0, nullptr, nullptr),
 };
+constexpr auto kOptions = join(kSharedOptions, kOwnOptions);
 
 int create(const Globals& globals, const CreateOptions& options, const Words& words) {
   execute::create(create_request(globals, options, words[0]));
@@ -18,14 +18,13 @@ int create(const Globals& globals, const CreateOptions& options, const Words& wo
 }  // namespace
 
 constexpr Command kCreate = {
-    "create",
-    "ID",
-    "Create a container from a bundle; its program runs at start",
-    "",
-    kOptions,
-    1,
-    1,
-    parse_and_run<CreateOptions, create>,
+    .name = "create",
+    .arguments = "ID",
+    .summary = "Create a container from a bundle; its program runs at start",
+    .options = kOptions,
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = parse_and_run<CreateOptions, create>,
 };
 
 }  // namespace coracle::commands

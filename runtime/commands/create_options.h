@@ -23,22 +23,23 @@ struct CreateOptions {
   bool keep = false;    // run
 };
 
-#define CORACLE_CREATE_OPTIONS                                                                   \
-  option<&CreateOptions::bundle>("bundle", 'b', "DIR", "the bundle (default: .)"),               \
-      option<&CreateOptions::config>("config", 'f', "FILE",                                      \
-                                     "configuration in the bundle (default: config.json)"),      \
-      option<&CreateOptions::console_socket>(                                                    \
-          "console-socket", 0, "SOCKET", "send the terminal's master side to this Unix socket"), \
-      option<&CreateOptions::pid_file>("pid-file", 0, "FILE",                                    \
-                                       "write the pid of the first process to FILE"),            \
-      option<&CreateOptions::pidfd_socket>("pidfd-socket", 0, "SOCKET",                          \
-                                           "send a pidfd of it to this Unix socket"),            \
-      option<&CreateOptions::preserve_fds>("preserve-fds", 0, "N",                               \
-                                           "hand on N more descriptors, from 3 + LISTEN_FDS on"), \
-      option<&CreateOptions::no_pivot>("no-pivot", 0, nullptr,                                   \
-                                       "chroot instead of pivot_root (root on an initramfs)"),   \
-      option<&CreateOptions::no_new_keyring>("no-new-keyring", 0, nullptr,                       \
-                                             "keep the caller's session keyring")
+inline constexpr Option kSharedOptions[] = {
+    option<&CreateOptions::bundle>("bundle", 'b', "DIR", "the bundle (default: .)"),
+    option<&CreateOptions::config>("config", 'f', "FILE",
+                                   "configuration in the bundle (default: config.json)"),
+    option<&CreateOptions::console_socket>("console-socket", 0, "SOCKET",
+                                           "send the terminal's master side to this Unix socket"),
+    option<&CreateOptions::pid_file>("pid-file", 0, "FILE",
+                                     "write the pid of the first process to FILE"),
+    option<&CreateOptions::pidfd_socket>("pidfd-socket", 0, "SOCKET",
+                                         "send a pidfd of it to this Unix socket"),
+    option<&CreateOptions::preserve_fds>("preserve-fds", 0, "N",
+                                         "hand on N more descriptors, from 3 + LISTEN_FDS on"),
+    option<&CreateOptions::no_pivot>("no-pivot", 0, nullptr,
+                                     "chroot instead of pivot_root (root on an initramfs)"),
+    option<&CreateOptions::no_new_keyring>("no-new-keyring", 0, nullptr,
+                                           "keep the caller's session keyring"),
+};
 
 execute::CreateRequest create_request(const Globals& globals, const CreateOptions& options,
                                       std::string_view id);

@@ -27,14 +27,13 @@ int delete_container(const Globals& globals, const DeleteOptions& options, const
 }  // namespace
 
 constexpr Command kDelete = {
-    "delete",
-    "ID",
-    "Remove a stopped container",
-    "",
-    kOptions,
-    1,
-    1,
-    parse_and_run<DeleteOptions, delete_container>,
+    .name = "delete",
+    .arguments = "ID",
+    .summary = "Remove a stopped container",
+    .options = kOptions,
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = parse_and_run<DeleteOptions, delete_container>,
 };
 
 }  // namespace coracle::commands

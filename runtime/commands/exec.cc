@@ -5,7 +5,6 @@
 #include "spec/ids.h"
 #include "spec/json.h"
 #include "spec/text.h"
-#include "spec/validate.h"
 
 namespace coracle::commands {
 namespace {
@@ -113,17 +112,17 @@ int exec(const Globals& globals, const ExecOptions& options, const Words& words)
 }  // namespace
 
 constexpr Command kExec = {
-    "exec",
-    "ID COMMAND [ARGUMENT]...",
-    "Run a further program in a running container",
-    "Options end at ID. The exit status is the program's, or 255 if it could not be run.",
-    kOptions,
-    1,
-    -1,
-    parse_and_run<ExecOptions, exec>,
-    true,
-    false,
-    255,
+    .name = "exec",
+    .arguments = "ID COMMAND [ARGUMENT]...",
+    .summary = "Run a further program in a running container",
+    .details =
+        "Options end at ID. The exit status is the program's, or 255 if it could not be run.",
+    .options = kOptions,
+    .min_arguments = 1,
+    .max_arguments = -1,
+    .run = parse_and_run<ExecOptions, exec>,
+    .stop_at_first_argument = true,
+    .failure_status = 255,
 };
 
 }  // namespace coracle::commands

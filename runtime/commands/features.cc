@@ -24,8 +24,9 @@ int features(const Globals&, const NoOptions&, const Words&) {
 }  // namespace
 
 constexpr Command kFeatures = {
-    "features", "", "Show what this runtime can do, as JSON", "", {}, 0, 0,
-    parse_and_run<NoOptions, features>,
+    .name = "features",
+    .summary = "Show what this runtime can do, as JSON",
+    .run = parse_and_run<NoOptions, features>,
 };
 
 }  // namespace coracle::commands

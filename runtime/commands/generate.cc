@@ -45,7 +45,8 @@ std::string long_names(OptionTable table) {
   return out;
 }
 
-// ---- bash ------------------------------------------------------------------------------------------
+// ---- bash
+// ------------------------------------------------------------------------------------------
 
 std::string bash() {
   std::string names, cases, with_value;
@@ -63,14 +64,19 @@ std::string bash() {
       "  local -a globals=()\n"
       "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
       "    case ${COMP_WORDS[i]} in\n"
-      "    ", with_value, ") globals+=(\"${COMP_WORDS[i]}\" \"${COMP_WORDS[i + 1]}\"); ((i++)) ;;\n"
+      "    ",
+      with_value,
+      ") globals+=(\"${COMP_WORDS[i]}\" \"${COMP_WORDS[i + 1]}\"); ((i++)) ;;\n"
       "    -*) globals+=(\"${COMP_WORDS[i]}\") ;;\n"
       "    *) command=${COMP_WORDS[i]}; break ;;\n"
       "    esac\n"
       "  done\n"
       "  case $command in\n"
-      "    '') options=\"", long_names(kGlobalOptions), "\"\n"
-      "      [[ $word == -* ]] || options=\"", names, "\" ;;\n", cases,
+      "    '') options=\"",
+      long_names(kGlobalOptions),
+      "\"\n"
+      "      [[ $word == -* ]] || options=\"",
+      names, "\" ;;\n", cases,
       "  esac\n"
       "  if [[ -n $command && $word != -* ]]; then\n"
       "    options=$(coracle \"${globals[@]}\" list --quiet 2>/dev/null)\n"
@@ -80,7 +86,8 @@ std::string bash() {
       "complete -o default -F _coracle coracle\n");
 }
 
-// ---- zsh -------------------------------------------------------------------------------------------
+// ---- zsh
+// -------------------------------------------------------------------------------------------
 
 std::string zsh_option(const Option& row) {
   // Help texts have no brackets; those of the argument's name are left out.
@@ -102,9 +109,10 @@ std::string zsh() {
   });
   out += "  )\n  local curcontext=$curcontext state line\n  _arguments -C";
   for_each_option(kGlobalOptions, [&](const Option& row) { out += zsh_option(row); });
-  out += " \\\n      '1:command:->command' '*::argument:->argument'\n"
-         "  case $state in\n  command) _describe command commands ;;\n"
-         "  argument)\n    case $words[1] in\n";
+  out +=
+      " \\\n      '1:command:->command' '*::argument:->argument'\n"
+      "  case $state in\n  command) _describe command commands ;;\n"
+      "  argument)\n    case $words[1] in\n";
   for_each_command([&](const Command& c) {
     append(out, "    ", c.name, ") _arguments");
     for_each_option(c.options, [&](const Option& row) { out += zsh_option(row); });
@@ -114,7 +122,8 @@ std::string zsh() {
   return out;
 }
 
-// ---- fish ------------------------------------------------------------------------------------------
+// ---- fish
+// ------------------------------------------------------------------------------------------
 
 std::string fish_option(const Option& row, std::string_view condition) {
   std::string letter = row.letter ? cat(" -s ", row.letter) : "";
@@ -124,9 +133,8 @@ std::string fish_option(const Option& row, std::string_view condition) {
 
 std::string fish() {
   std::string out = "# fish completion for coracle\ncomplete -c coracle -f\n";
-  for_each_option(kGlobalOptions, [&](const Option& row) {
-    out += fish_option(row, "__fish_use_subcommand");
-  });
+  for_each_option(kGlobalOptions,
+                  [&](const Option& row) { out += fish_option(row, "__fish_use_subcommand"); });
   for_each_command([&](const Command& c) {
     append(out, "complete -c coracle -n __fish_use_subcommand -a ", c.name, " -d ",
            shell_quoted(c.summary, "\\"), "\n");
@@ -140,7 +148,8 @@ std::string fish() {
   return out;
 }
 
-// ---- scdoc -----------------------------------------------------------------------------------------
+// ---- scdoc
+// -----------------------------------------------------------------------------------------
 
 // scdoc's own characters in running text.
 std::string manual_text(std::string_view text) {

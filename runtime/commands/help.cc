@@ -18,7 +18,8 @@ constexpr size_t kColumn = 30;  // where the explanations start
 
 // "  -f, --force" or "      --pid-file FILE", padded, then the words.
 void append_row(std::string& out, const Option& row) {
-  std::string left = row.letter ? cat("  -", row.letter, ", --", row.name) : cat("      --", row.name);
+  std::string left =
+      row.letter ? cat("  -", row.letter, ", --", row.name) : cat("      --", row.name);
   if (row.argument) append(left, " ", row.argument);
   left.resize(std::max(left.size() + 2, kColumn), ' ');
   append(out, left, row.help, "\n");

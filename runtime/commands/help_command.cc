@@ -27,14 +27,12 @@ int help(const Globals&, const HelpOptions& options, const Words& words) {
 }  // namespace
 
 constexpr Command kHelpCommand = {
-    "help",
-    "[COMMAND]",
-    "Explain a command",
-    "",
-    kOptions,
-    0,
-    1,
-    parse_and_run<HelpOptions, help>,
+    .name = "help",
+    .arguments = "[COMMAND]",
+    .summary = "Explain a command",
+    .options = kOptions,
+    .max_arguments = 1,
+    .run = parse_and_run<HelpOptions, help>,
 };
 
 }  // namespace coracle::commands

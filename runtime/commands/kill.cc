@@ -1,4 +1,3 @@
-#include <sched.h>
 #include <signal.h>
 
 #include <cerrno>
@@ -48,9 +47,9 @@ void signal_every(const store::Container& container, int signal) {
 // own, the end of the first process ends no other: SIGKILL is then for all of them, as callers mean
 // the container. With one, the kernel does it, cgroup or not.
 bool is_for_all(const store::Record& record, bool asked, int signal) {
-  bool own_pids = record.namespaces & CLONE_NEWPID, has_cgroup = !record.cgroup_path.empty();
-  if (asked) return has_cgroup || !(own_pids && signal == SIGKILL);
-  return has_cgroup && !own_pids && signal == SIGKILL;
+  bool has_cgroup = !record.cgroup_path.empty();
+  if (asked) return has_cgroup || !(record.own_pids && signal == SIGKILL);
+  return has_cgroup && !record.own_pids && signal == SIGKILL;
 }
 
 int kill_container(const Globals& globals, const KillOptions& options, const Words& words) {
@@ -74,15 +73,15 @@ int kill_container(const Globals& globals, const KillOptions& options, const Wor
 }  // namespace
 
 constexpr Command kKill = {
-    "kill",
-    "ID [SIGNAL]",
-    "Send a signal to the first process of a container",
-    "SIGNAL is a name, with or without SIG, or a number; without it, SIGTERM.",
-    kOptions,
-    1,
-    2,
-    parse_and_run<KillOptions, kill_container>,
-    true,
+    .name = "kill",
+    .arguments = "ID [SIGNAL]",
+    .summary = "Send a signal to the first process of a container",
+    .details = "SIGNAL is a name, with or without SIG, or a number; without it, SIGTERM.",
+    .options = kOptions,
+    .min_arguments = 1,
+    .max_arguments = 2,
+    .run = parse_and_run<KillOptions, kill_container>,
+    .stop_at_first_argument = true,
 };
 
 }  // namespace coracle::commands

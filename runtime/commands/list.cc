@@ -1,7 +1,7 @@
 #include "runtime/commands/list_of_commands.h"
-#include "runtime/store/state_document.h"
 #include "runtime/commands/table.h"
 #include "runtime/log.h"
+#include "runtime/store/state_document.h"
 #include "runtime/sys/file.h"
 #include "spec/error.h"
 #include "spec/text.h"
@@ -91,14 +91,10 @@ int list(const Globals& globals, const ListOptions& options, const Words&) {
 }  // namespace
 
 constexpr Command kList = {
-    "list",
-    "",
-    "List the containers",
-    "",
-    kOptions,
-    0,
-    0,
-    parse_and_run<ListOptions, list>,
+    .name = "list",
+    .summary = "List the containers",
+    .options = kOptions,
+    .run = parse_and_run<ListOptions, list>,
 };
 
 }  // namespace coracle::commands

@@ -32,7 +32,9 @@ void assign(uint32_t& out, std::string_view value) {
 
 void assign(Words& out, std::string_view value) { out.push_back(value); }
 
-void assign(std::vector<uint32_t>& out, std::string_view value) { assign(out.emplace_back(), value); }
+void assign(std::vector<uint32_t>& out, std::string_view value) {
+  assign(out.emplace_back(), value);
+}
 
 namespace {
 
@@ -45,8 +47,8 @@ struct GetoptTable {
     letters = stop_at_first_argument ? "+:h" : ":h";
     for (const Option& row : table) {
       int value = kFirstLong + static_cast<int>(longs.size());
-      longs.push_back({row.name, row.argument ? required_argument : optional_argument, nullptr,
-                       value});
+      longs.push_back(
+          {row.name, row.argument ? required_argument : optional_argument, nullptr, value});
       if (row.letter) letters += row.letter;
       if (row.letter && row.argument) letters += ':';
     }

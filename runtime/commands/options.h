@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <array>
 #include <optional>
 #include <string_view>
 #include <type_traits>
@@ -41,16 +42,29 @@ struct OptionTable {
   constexpr OptionTable() = default;
   template <size_t kSize>
   constexpr OptionTable(const Option (&table)[kSize]) : begin_(table), size(kSize) {}
+  template <size_t kSize>
+  constexpr OptionTable(const std::array<Option, kSize>& table)
+      : begin_(table.data()), size(kSize) {}
   const Option* begin() const { return begin_; }
   const Option* end() const { return begin_ + size; }
 };
 
+// Two tables one after the other, for commands that share options.
+template <size_t kFirst, size_t kSecond>
+constexpr std::array<Option, kFirst + kSecond> join(const Option (&first)[kFirst],
+                                                    const Option (&second)[kSecond]) {
+  std::array<Option, kFirst + kSecond> table{};
+  for (size_t i = 0; i < kFirst; ++i) table[i] = first[i];
+  for (size_t i = 0; i < kSecond; ++i) table[kFirst + i] = second[i];
+  return table;
+}
+
 // How a value is stored, by the type of the member.
-void assign(bool& out, std::string_view value);               // true, false, 1, 0
+void assign(bool& out, std::string_view value);  // true, false, 1, 0
 void assign(std::optional<bool>& out, std::string_view value);
-void assign(std::string_view& out, std::string_view value);   // the last one counts
-void assign(uint32_t& out, std::string_view value);           // decimal
-void assign(Words& out, std::string_view value);              // each one counts
+void assign(std::string_view& out, std::string_view value);  // the last one counts
+void assign(uint32_t& out, std::string_view value);          // decimal
+void assign(Words& out, std::string_view value);             // each one counts
 void assign(std::vector<uint32_t>& out, std::string_view value);
 
 template <auto kMember>

@@ -14,8 +14,8 @@ int pause(const Globals& globals, const NoOptions&, const Words& words) {
   auto container = store::Container::open_locked(globals.state_root().path, words[0]);
   Status status = container.status();
   if (status != Status::kRunning && status != Status::kCreated) {
-    throw spec::Error(spec::cat("cannot pause: ", messages::kNotRunning, ", but ",
-                                store::status_name(status)));
+    throw spec::Error(spec::cat("cannot pause: ", messages::kNotRunning,
+                                " or created: ", store::status_name(status)));
   }
   cgroup::freeze(open_cgroup(container.record(), "pause"));
   return 0;
@@ -24,8 +24,12 @@ int pause(const Globals& globals, const NoOptions&, const Words& words) {
 }  // namespace
 
 constexpr Command kPause = {
-    "pause", "ID", "Freeze all processes of a container", "", {}, 1, 1,
-    parse_and_run<NoOptions, pause>,
+    .name = "pause",
+    .arguments = "ID",
+    .summary = "Freeze all processes of a container",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = parse_and_run<NoOptions, pause>,
 };
 
 }  // namespace coracle::commands

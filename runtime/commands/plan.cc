@@ -26,14 +26,13 @@ int plan(const Globals& globals, const PlanOptions& options, const Words& words)
 }  // namespace
 
 constexpr Command kPlan = {
-    "plan",
-    "BUNDLE",
-    "Show the steps that create would take, and take none",
-    "",
-    kOptions,
-    1,
-    1,
-    parse_and_run<PlanOptions, plan>,
+    .name = "plan",
+    .arguments = "BUNDLE",
+    .summary = "Show the steps that create would take, and take none",
+    .options = kOptions,
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = parse_and_run<PlanOptions, plan>,
 };
 
 }  // namespace coracle::commands

@@ -100,15 +100,16 @@ std::string filter_ps_table(std::string_view table, const std::vector<pid_t>& pi
 }
 
 constexpr Command kPs = {
-    "ps",
-    "ID [PS-ARGUMENT]...",
-    "List the processes of a container",
-    "The table is that of ps(1) with the arguments given (default: -ef), less all other rows.",
-    kOptions,
-    1,
-    -1,
-    parse_and_run<PsOptions, ps>,
-    true,
+    .name = "ps",
+    .arguments = "ID [PS-ARGUMENT]...",
+    .summary = "List the processes of a container",
+    .details =
+        "The table is that of ps(1) with the arguments given (default: -ef), less all other rows.",
+    .options = kOptions,
+    .min_arguments = 1,
+    .max_arguments = -1,
+    .run = parse_and_run<PsOptions, ps>,
+    .stop_at_first_argument = true,
 };
 
 }  // namespace coracle::commands

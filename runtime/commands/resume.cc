@@ -12,7 +12,7 @@ int resume(const Globals& globals, const NoOptions&, const Words& words) {
   store::Status status = container.status();
   if (status != store::Status::kPaused) {
     throw spec::Error(
-        spec::cat("cannot resume: container not paused, but ", store::status_name(status)));
+        spec::cat("cannot resume: container not paused: ", store::status_name(status)));
   }
   cgroup::thaw(open_cgroup(container.record(), "resume"));
   return 0;
@@ -21,8 +21,12 @@ int resume(const Globals& globals, const NoOptions&, const Words& words) {
 }  // namespace
 
 constexpr Command kResume = {
-    "resume", "ID", "Let the processes of a paused container go on", "", {}, 1, 1,
-    parse_and_run<NoOptions, resume>,
+    .name = "resume",
+    .arguments = "ID",
+    .summary = "Let the processes of a paused container go on",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = parse_and_run<NoOptions, resume>,
 };
 
 }  // namespace coracle::commands

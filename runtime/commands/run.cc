@@ -4,13 +4,13 @@
 namespace coracle::commands {
 namespace {
 
-constexpr Option kOptions[] = {
-    CORACLE_CREATE_OPTIONS,
+constexpr Option kOwnOptions[] = {
     option<&CreateOptions::detach>("detach", 'd', nullptr, "return as soon as the program runs"),
     option<&CreateOptions::keep>("keep", 0, nullptr, "do not delete the container at the end"),
     option<&CreateOptions::no_subreaper>("no-subreaper", 0, nullptr,
                                          "do not adopt orphans of the container"),
 };
+constexpr auto kOptions = join(kSharedOptions, kOwnOptions);
 
 int run_container(const Globals& globals, const CreateOptions& options, const Words& words) {
   return execute::run(create_request(globals, options, words[0]));
@@ -19,14 +19,15 @@ int run_container(const Globals& globals, const CreateOptions& options, const Wo
 }  // namespace
 
 constexpr Command kRun = {
-    "run",
-    "ID",
-    "Create a container, start it, wait for its end and delete it",
-    "The exit status is the program's, or 128 plus the number of the signal that ended it.",
-    kOptions,
-    1,
-    1,
-    parse_and_run<CreateOptions, run_container>,
+    .name = "run",
+    .arguments = "ID",
+    .summary = "Create a container, start it, wait for its end and delete it",
+    .details =
+        "The exit status is the program's, or 128 plus the number of the signal that ended it.",
+    .options = kOptions,
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = parse_and_run<CreateOptions, run_container>,
 };
 
 }  // namespace coracle::commands

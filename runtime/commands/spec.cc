@@ -41,14 +41,10 @@ int write_spec(const Globals&, const SpecOptions& options, const Words&) {
 }  // namespace
 
 constexpr Command kSpec = {
-    "spec",
-    "",
-    "Write a config.json to start from",
-    "",
-    kOptions,
-    0,
-    0,
-    parse_and_run<SpecOptions, write_spec>,
+    .name = "spec",
+    .summary = "Write a config.json to start from",
+    .options = kOptions,
+    .run = parse_and_run<SpecOptions, write_spec>,
 };
 
 }  // namespace coracle::commands

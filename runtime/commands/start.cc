@@ -12,8 +12,12 @@ int start(const Globals& globals, const NoOptions&, const Words& words) {
 }  // namespace
 
 constexpr Command kStart = {
-    "start", "ID", "Run the program of a created container", "", {}, 1, 1,
-    parse_and_run<NoOptions, start>,
+    .name = "start",
+    .arguments = "ID",
+    .summary = "Run the program of a created container",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = parse_and_run<NoOptions, start>,
 };
 
 }  // namespace coracle::commands

@@ -14,8 +14,12 @@ int state(const Globals& globals, const NoOptions&, const Words& words) {
 }  // namespace
 
 constexpr Command kState = {
-    "state", "ID", "Show the state of a container as JSON", "", {}, 1, 1,
-    parse_and_run<NoOptions, state>,
+    .name = "state",
+    .arguments = "ID",
+    .summary = "Show the state of a container as JSON",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = parse_and_run<NoOptions, state>,
 };
 
 }  // namespace coracle::commands

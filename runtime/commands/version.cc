@@ -12,8 +12,9 @@ int version(const Globals&, const NoOptions&, const Words&) {
 }  // namespace
 
 constexpr Command kVersion = {
-    "version", "", "Print version information", "", {}, 0, 0,
-    parse_and_run<NoOptions, version>,
+    .name = "version",
+    .summary = "Print version information",
+    .run = parse_and_run<NoOptions, version>,
 };
 
 }  // namespace coracle::commands

@@ -14,6 +14,7 @@
 #include "runtime/plan/namespaces.h"
 #include "runtime/store/seccomp_cache.h"
 #include "runtime/sys/file.h"
+#include "runtime/sys/mount.h"
 #include "spec/error.h"
 #include "spec/text.h"
 #include "spec/validate.h"
@@ -101,6 +102,10 @@ void Creation::record_intent() {
   record.terminal = spec().process && spec().process->terminal;
   if (spec().linux)
     for (const auto& ns : spec().linux->namespaces) record.namespaces |= plan::namespace_flag(ns.type);
+  const spec::LinuxNamespace* pids = spec::find_namespace(spec(), "pid");
+  record.own_pids = pids != nullptr && pids->path.empty();
+  if (spec::find_namespace(spec(), "mount") == nullptr)
+    record.rootfs_mount = sys::mount_id(rootfs_.c_str());
   for (const auto& [key, value] : spec().annotations)
     record.annotations.emplace_back(std::string(key), std::string(value));
   container_->save();

@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 
 #include "runtime/cgroup/fs.h"
+#include "runtime/execute/child_steps.h"
 #include "runtime/execute/console.h"
 #include "runtime/execute/creation.h"
 #include "runtime/execute/host.h"
@@ -52,7 +53,9 @@ void Creation::run(const plan::CgroupDevices& p) {
                          p.instructions.count);
 }
 
-void Creation::run(const plan::CgroupDelegate& p) { cgroup::delegate(cgroup_, p.uid, p.gid); }
+void Creation::run(const plan::CgroupDelegate& p) {
+  if (cgroup_.dir) cgroup::delegate(cgroup_, p.uid, p.gid);  // else: nothing to hand over
+}
 
 void Creation::run(const plan::IdmapUserns& p) {
   const plan::View v = view_of(block_);
@@ -127,6 +130,7 @@ void Creation::run(const plan::RecordCreated&) {
 
 // Steps whose code the init shares: the parent's turn, with its own context.
 void Creation::run_shared(const plan::Step& step) {
+  if (child_.pid > 0 && run_on_child(child_.pid, view_of(block_), step)) return;
   context_.call = plan::Call::k_none;
   context_.text[0] = '\0';
   const long r = init::run_step(context_, step);
@@ -134,7 +138,8 @@ void Creation::run_shared(const plan::Step& step) {
     const int fd = context_.fd(static_cast<plan::Slot>(i));
     if (fd >= 0 && slots_[i].get() != fd) slots_[i] = sys::Fd(fd);
   }
-  if (r >= 0) return;
+  const bool skip = step.on_error == plan::OnError::kSkipMissing && (r == -ENOENT || r == -ENOTDIR);
+  if (r >= 0 || skip) return;
   throw parent_failure(view_of(block_), step, context_.call, static_cast<int>(-r), context_.text);
 }
 

@@ -9,6 +9,7 @@
 
 #include "runtime/cgroup/fs.h"
 #include "runtime/cgroup/settle.h"
+#include "runtime/execute/child_steps.h"
 #include "runtime/execute/console.h"
 #include "runtime/execute/execute.h"
 #include "runtime/execute/foreground.h"
@@ -114,7 +115,11 @@ class Joining {
   void do_step(const plan::Step& step) {
     const plan::View view(block_.data());
     const auto index = static_cast<uint16_t>(&step - view.begin());
-    if (step.op == Op::kClone) {
+    if (step.op == Op::kMeet && step.actor == plan::Actor::kParent) {
+      await(plan::MessageKind::kReached, index, nullptr);
+    } else if (step.op == Op::kMeet) {
+      child_.channel.send_go(index);
+    } else if (step.op == Op::kClone) {
       start_child(step.as<plan::Clone>());
     } else if (step.op == Op::kConsoleSend) {
       await(plan::MessageKind::kDescriptor, index, &console_);
@@ -129,6 +134,7 @@ class Joining {
 
   // What the init's code does on this side (execCPUAffinity.initial: inherited by the child).
   void shared_step(const plan::Step& step) {
+    if (child_.pid > 0 && run_on_child(child_.pid, plan::View(block_.data()), step)) return;
     auto context = std::make_unique<init::Context>();
     context->base = block_.data();
     context->root = context->procfs = context->mask_tmpfs = context->sync = context->start = -1;

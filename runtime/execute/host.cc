@@ -4,14 +4,13 @@
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 
-#include <charconv>
 #include <string>
 
 #include "runtime/sys/file.h"
+#include "runtime/sys/process.h"
 #include "spec/error.h"
 #include "spec/ids.h"
 
@@ -24,13 +23,6 @@ static bool has_sys_admin() {
   __user_cap_data_struct data[2]{};
   if (syscall(SYS_capget, &header, data) < 0) return false;
   return (data[0].effective & (1u << CAP_SYS_ADMIN)) != 0;
-}
-
-// The initial user namespace has a fixed inode number (include/linux/proc_ns.h).
-static bool in_initial_userns() {
-  constexpr ino_t kProcUserInitIno = 0xEFFFFFFDU;
-  struct stat st;
-  return stat("/proc/self/ns/user", &st) == 0 && st.st_ino == kProcUserInitIno;
 }
 
 static bool apparmor_enabled() {
@@ -90,7 +82,7 @@ plan::Host probe_host(const spec::Spec& spec) {
   host.euid = geteuid();
   host.egid = getegid();
   host.privileged = has_sys_admin();
-  host.initial_userns = in_initial_userns();
+  host.initial_userns = sys::in_initial_user_namespace();
   host.listen_fds = listen_fds();
   if (spec.process && !spec.process->apparmorProfile.empty()) host.apparmor = apparmor_enabled();
   const bool labels = (spec.process && !spec.process->selinuxLabel.empty()) ||
@@ -107,15 +99,8 @@ plan::Host probe_host(const spec::Spec& spec) {
 }
 
 uint64_t ignored_signals() {
-  std::string text;
-  if (sys::read_file(sys::At::cwd(), "/proc/self/stat", text) < 0) return 0;
-  // Fields are counted from behind the name, which may hold anything: field 3 follows ") ".
-  size_t at = text.rfind(") ");
-  for (int field = 2; field < 33 && at != std::string::npos; ++field) at = text.find(' ', at + 1);
-  if (at == std::string::npos) return 0;
-  uint64_t mask = 0;
-  std::from_chars(text.data() + at + 1, text.data() + text.size(), mask);
-  return mask;
+  sys::ProcessStat self;
+  return sys::self_stat(self) < 0 ? 0 : self.ignored;
 }
 
 }  // namespace coracle::execute

@@ -9,6 +9,7 @@
 #include "runtime/log.h"
 #include "runtime/messages.h"
 #include "runtime/sys/file.h"
+#include "runtime/sys/mount.h"
 #include "spec/error.h"
 #include "spec/text.h"
 
@@ -38,14 +39,10 @@ void write_pid_file(const std::string& path, pid_t pid) {
 
 static constexpr int kKillDeadlineMs = 10'000;
 
-// Everything in the cgroup, and the first process: without a cgroup, its pid namespace dies with
-// it.
-static void kill_processes(const store::Container& container, const sys::Fd& mount) {
+// The first process, wherever it was moved to; its pid namespace dies with it. The others are found
+// by the cgroup (cgroup::destroy).
+static void kill_init(const store::Container& container) {
   const sys::Fd init = container.pidfd();
-  if (mount) {
-    const cgroup::Cgroup cgroup = cgroup::try_open(mount, container.record().cgroup_path);
-    if (cgroup.dir) cgroup::kill_all(cgroup);
-  }
   if (!init) return;
   sys::pidfd_send_signal(init, SIGKILL);  // gone meanwhile: as wanted
   if (sys::pidfd_wait(init, kKillDeadlineMs) == 0)
@@ -53,11 +50,24 @@ static void kill_processes(const store::Container& container, const sys::Fd& mou
                     " does not end 10 s after SIGKILL (in the kernel, state D?)"));
 }
 
+// Without a mount namespace of its own the container's mounts are the host's: they are stacked above
+// the mount that holds the rootfs, and go as a whole.
+static void unmount_rootfs(const store::Record& record) {
+  if (record.rootfs_mount == 0) return;
+  const char* path = record.rootfs.c_str();
+  for (uint64_t id = sys::mount_id(path); id != 0 && id != record.rootfs_mount;
+       id = sys::mount_id(path)) {
+    const int r = sys::unmount(path);
+    if (r < 0) throw Error(cat("unmount ", path), r);
+  }
+}
+
 void take_away(store::Container& container, const spec::Spec& spec) {
   const store::Record& record = container.record();
   sys::Fd mount;
   if (!record.cgroup_path.empty() && container.same_boot()) mount = cgroup::open_mount();
-  kill_processes(container, mount);
+  kill_init(container);
+  if (container.same_boot()) unmount_rootfs(record);
   if (mount) cgroup::destroy(mount, record.cgroup_path);
   if (record.process.pid != 0)
     run_hooks(plan::HookKind::kPoststop, spec, container, Status::kStopped, nullptr);

@@ -1,5 +1,6 @@
 // create, start, run: see creation.h for the part they share.
 #include <errno.h>
+#include <signal.h>
 #include <sys/prctl.h>
 
 #include "runtime/execute/creation.h"
@@ -7,6 +8,7 @@
 #include "runtime/execute/foreground.h"
 #include "runtime/execute/lifecycle.h"
 #include "runtime/execute/words.h"
+#include "runtime/log.h"
 #include "runtime/messages.h"
 #include "spec/error.h"
 #include "spec/text.h"
@@ -44,12 +46,22 @@ static void await_start_outcome(Channel& channel, const spec::Spec& spec,
   if (got) throw start_failure(got->message, spec, rootfs);
 }
 
+// runtime.md, "start": an error must be generated; how it is exposed is left open. It is told in
+// words, the container is stopped, and the status stays 0: runtime-tools' validation wants it so,
+// and its view is the only one engines were ever tested with.
+static void end_without_process(store::Container& container) {
+  log::failure("process: not set in config.json: there is nothing to start; the container is "
+               "stopped");
+  const sys::Fd init = container.pidfd();
+  container.remove_start_socket();
+  if (init) sys::pidfd_send_signal(init, SIGKILL);  // ended meanwhile: as wanted
+}
+
 void start(const std::string& root, std::string_view id) {
   store::Container container = store::Container::open_locked(root, id);
   check_startable(container);
   const spec::Document config = kept_config(container);
-  if (!config.spec.process)
-    throw Error::at("process", "not set in config.json: the container cannot be started");
+  if (!config.spec.process) return end_without_process(container);
   const sys::Fd init = container.pidfd();
   sys::Fd socket = container.connect_start_socket();
   if (!socket) throw Error("connect to the container's init", socket.error());

@@ -55,8 +55,8 @@ static long copy_content(Context& c, long from, long to, const char* name) {
 static long copy_file(Context& c, long from, long to, const char* name) {
   const long in = syscall(__NR_openat, from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (in < 0) return fail_on(c, Call::k_open, in, name);
-  const long out = syscall(__NR_openat, to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                           0600);
+  const long out =
+      syscall(__NR_openat, to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   const long r = out < 0 ? fail_on(c, Call::k_open, out, name) : copy_content(c, in, out, name);
   close_fds(in, out);
   return r;

@@ -13,8 +13,7 @@ namespace coracle::init {
 using plan::Call;
 
 long clone_tree(Context& c, long dir, const char* path, unsigned flags) {
-  const long tree =
-      syscall(__NR_open_tree, dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
+  const long tree = syscall(__NR_open_tree, dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
   return tree < 0 ? fail(c, Call::k_open_tree, tree) : tree;
 }
 
@@ -26,8 +25,8 @@ long set_attrs(Context& c, long mount, plan::List attrs) {
     attr.attr_clr = a.clr;
     attr.propagation = a.propagation;
     if (a.userns != plan::kNoSlot) attr.userns_fd = static_cast<uint64_t>(c.fd(a.userns));
-    const long r = syscall(__NR_mount_setattr, mount, "", AT_EMPTY_PATH | (a.recursive ? AT_RECURSIVE : 0),
-                           &attr, sizeof(attr));
+    const long r = syscall(__NR_mount_setattr, mount, "",
+                           AT_EMPTY_PATH | (a.recursive ? AT_RECURSIVE : 0), &attr, sizeof(attr));
     if (r >= 0) continue;
     if ((a.set & MOUNT_ATTR_IDMAP) != 0 && (r == -EINVAL || r == -EPERM))
       detail(c).put("this file system, or this use of it, cannot be idmapped");
@@ -39,8 +38,7 @@ long set_attrs(Context& c, long mount, plan::List attrs) {
 long set_attr(Context& c, long mount, uint64_t set, unsigned flags) {
   mount_attr attr{};
   attr.attr_set = set;
-  const long r =
-      syscall(__NR_mount_setattr, mount, "", AT_EMPTY_PATH | flags, &attr, sizeof(attr));
+  const long r = syscall(__NR_mount_setattr, mount, "", AT_EMPTY_PATH | flags, &attr, sizeof(attr));
   return r < 0 ? fail(c, Call::k_mount_setattr, r) : 0;
 }
 
@@ -56,16 +54,14 @@ long attach(Context& c, long tree, long target) {
 
 static long make_empty_tmpfs(Context& c, long fs, const char* label) {
   long r = 0;
-  if (label != nullptr)
-    r = syscall(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "context", label, 0);
+  if (label != nullptr) r = syscall(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "context", label, 0);
   if (r >= 0) r = syscall(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, 0, 0, 0);
   if (r < 0) {
     take_log(c, fs);
     return fail(c, Call::k_fsconfig, r);
   }
-  r = syscall(
-      __NR_fsmount, fs, FSMOUNT_CLOEXEC,
-      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  r = syscall(__NR_fsmount, fs, FSMOUNT_CLOEXEC,
+              MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
   return r < 0 ? fail(c, Call::k_fsmount, r) : r;
 }
 

@@ -42,8 +42,8 @@ static long check_node(Context& c, const plan::MakeNode& p, long dir, const char
 
 // Where to bind a node: what is there unless it is a symlink, or a new empty file.
 static long open_node_target(Context& c, long dir, const char* name) {
-  long fd = syscall(__NR_openat, dir, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDONLY | O_CLOEXEC,
-                    0644);
+  long fd =
+      syscall(__NR_openat, dir, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDONLY | O_CLOEXEC, 0644);
   if (fd == -EEXIST) fd = syscall(__NR_openat, dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
   return fd < 0 ? fail(c, Call::k_open, fd) : fd;
 }

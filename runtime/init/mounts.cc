@@ -25,18 +25,26 @@ static long check_tree(Context& c, const plan::OpenTree& p, long tree) {
   return kind.type == kDirectoryType ? 0 : fail(c, Call::k_verify, -ENOTDIR);
 }
 
+// EACCES: mapped root may not walk the path. EINVAL: a bind that is not recursive would uncover what
+// a mount locked to its place hides.
+static bool keeps_other(Context& c, const plan::OpenTree& p, long error) {
+  return (p.flags & plan::kTreeReplace) != 0 && (error == -EACCES || error == -EINVAL) &&
+         c.fd(p.slot) >= 0;
+}
+
 long run(Context& c, const plan::OpenTree& p) {
   unsigned flags = 0;
   if ((p.flags & plan::kTreeRecursive) != 0) flags |= AT_RECURSIVE;
   if ((p.flags & plan::kTreeNoFollow) != 0) flags |= AT_SYMLINK_NOFOLLOW;
   const long tree = clone_tree(c, AT_FDCWD, c.str(p.path), flags);
-  if (tree < 0) return tree;
+  if (tree < 0) return keeps_other(c, p, tree) ? 0 : tree;
   long r = check_tree(c, p, tree);
   if (r == 0) r = set_attrs(c, tree, p.attrs);
   if (r < 0) {
     close_fd(tree);
     return r;
   }
+  if ((p.flags & plan::kTreeReplace) != 0) close_fd(c.fd(p.slot));
   c.fd(p.slot) = static_cast<int>(tree);
   return 0;
 }
@@ -44,9 +52,8 @@ long run(Context& c, const plan::OpenTree& p) {
 // ---- MountFs ---------------------------------------------------------------------------------
 
 static long set_option(Context& c, long fs, const char* key, const char* value, uint32_t index) {
-  const long r = value != nullptr
-                     ? syscall(__NR_fsconfig, fs, FSCONFIG_SET_STRING, key, value, 0)
-                     : syscall(__NR_fsconfig, fs, FSCONFIG_SET_FLAG, key, 0, 0);
+  const long r = value != nullptr ? syscall(__NR_fsconfig, fs, FSCONFIG_SET_STRING, key, value, 0)
+                                  : syscall(__NR_fsconfig, fs, FSCONFIG_SET_FLAG, key, 0, 0);
   if (r >= 0) return 0;
   detail(c).put("option ").put(key);  // in case the kernel has no words of its own
   take_log(c, fs);

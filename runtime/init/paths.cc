@@ -71,8 +71,7 @@ static long open_deepest(const Walk& w, size_t& size) {
     size = parent_length(w.text, size);
     const char kept = w.text[size];
     w.text[size] = '\0';
-    const long fd =
-        open_at(w.root, size > 0 ? w.text : "/", O_PATH | O_DIRECTORY, kInRoot | how);
+    const long fd = open_at(w.root, size > 0 ? w.text : "/", O_PATH | O_DIRECTORY, kInRoot | how);
     w.text[size] = kept;
     if (fd != -ENOENT || size == 0) return fd;
   }
@@ -172,7 +171,8 @@ Target open_target(Context& c, const char* path, uint32_t flags, Missing make) {
   return {make_path(c, root.fd(), path, flags, make), false};
 }
 
-// ---- the directory of nodes and links ------------------------------------------------------------
+// ---- the directory of nodes and links
+// ------------------------------------------------------------
 
 void drop_parent(Context& c) {
   if (c.parent_path == nullptr) return;

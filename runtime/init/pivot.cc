@@ -17,18 +17,18 @@ static constexpr int kDetach = 2;  // MNT_DETACH (umount2(2); in no kernel heade
 long run(Context& c, const plan::PropagationRoot& p) {
   mount_attr attr{};
   attr.propagation = p.propagation;
-  const long r =
-      syscall(__NR_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr));
+  const long r = syscall(__NR_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr));
   return r < 0 ? fail(c, Call::k_mount_setattr, r) : 0;
 }
 
-// The place of the rootfs in this mount namespace. Where the path cannot be walked (mapped root of a
-// user namespace has no right of its own on the host's directories), "/" does as well: the process's
-// own root stays the host's until the pivot.
+// The place of the rootfs in this mount namespace. Where the path cannot be walked (mapped root of
+// a user namespace has no right of its own on the host's directories), "/" does as well: the
+// process's own root stays the host's until the pivot.
 static long attach_at(long tree, const char* path) {
   const long target = syscall(__NR_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (target < 0)
+  if (target == -EACCES)
     return syscall(__NR_move_mount, tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+  if (target < 0) return target;
   const long r = syscall(__NR_move_mount, tree, "", target, "",
                          MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
   close_fd(target);
@@ -49,7 +49,8 @@ long run(Context& c, const plan::AttachRoot& p) {
 }
 
 // Without a pivot the host's mounts stay below the container's root. A user namespace made inside
-// may mount a new procfs or sysfs only where an unhidden one is to be seen, so those of the host go.
+// may mount a new procfs or sysfs only where an unhidden one is to be seen, so those of the host
+// go.
 static void unmount_all_at(const char* path) {
   for (int i = 0; i < 16 && syscall(__NR_umount2, path, kDetach) == 0; ++i) {
   }
@@ -61,6 +62,11 @@ static long enter_by_chroot(Context& c) {
   long r = syscall(__NR_move_mount, c.root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
   if (r < 0 && r != -ELOOP) return fail(c, Call::k_move_mount, r);  // ELOOP: it is there already
   r = syscall(__NR_chroot, ".");
+  return r < 0 ? fail(c, Call::k_chroot, r) : 0;
+}
+
+static long enter_among_host_mounts(Context& c) {
+  const long r = syscall(__NR_chroot, ".");
   return r < 0 ? fail(c, Call::k_chroot, r) : 0;
 }
 
@@ -78,7 +84,11 @@ long run(Context& c, const plan::PivotRoot& p) {
   // A hook or a step between may have left the root directory.
   long r = syscall(__NR_fchdir, c.root);
   if (r < 0) return fail(c, Call::k_chdir, r);
-  r = (p.flags & plan::kPivotChroot) != 0 ? enter_by_chroot(c) : enter_by_pivot(c);
+  if ((p.flags & plan::kPivotHostMounts) != 0) {
+    r = enter_among_host_mounts(c);
+  } else {
+    r = (p.flags & plan::kPivotChroot) != 0 ? enter_by_chroot(c) : enter_by_pivot(c);
+  }
   if (r < 0) return r;
   r = syscall(__NR_chdir, "/");
   if (r < 0) return fail(c, Call::k_chdir, r);

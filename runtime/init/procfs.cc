@@ -93,19 +93,15 @@ static void path_of(Context& c, long pid, const char* name) {
   Line{c.path, sizeof(c.path)}.number(static_cast<uint64_t>(pid)).put('/').put(name);
 }
 
-long set_oom_score_adj(Context& c, long proc, int pid, int value) {
-  char digits[16];
-  Line text{digits, sizeof(digits)};
-  if (value < 0) text.put('-');
-  text.number(static_cast<uint64_t>(value < 0 ? -static_cast<int64_t>(value) : value));
-  path_of(c, pid, "oom_score_adj");
-  return write_proc(c, proc, c.path, digits, text.used);
-}
-
 long run(Context& c, const plan::OomScoreAdj& p) {
   const long proc = own_procfs(c);
   if (proc < 0) return proc;
-  return set_oom_score_adj(c, proc, static_cast<int>(syscall(__NR_getpid)), p.value);
+  char digits[16];
+  Line text{digits, sizeof(digits)};
+  if (p.value < 0) text.put('-');
+  text.number(static_cast<uint64_t>(p.value < 0 ? -static_cast<int64_t>(p.value) : p.value));
+  path_of(c, syscall(__NR_getpid), "oom_score_adj");
+  return write_proc(c, proc, c.path, digits, text.used);
 }
 
 // Reading the attribute gives the context (SELinux: with a NUL or newline behind; AppArmor's exec

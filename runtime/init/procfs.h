@@ -21,8 +21,4 @@ long own_procfs(Context& c);
 // Symlinks, mounts and files of another file system are refused. 0 or -errno.
 long write_proc(Context& c, long proc, const char* path, const char* value, size_t size);
 
-// Writes /proc/PID/oom_score_adj below `proc`. Lowering it takes CAP_SYS_RESOURCE in the initial
-// user namespace, so for a container with its own the parent does it.
-long set_oom_score_adj(Context& c, long proc, int pid, int value);
-
 }  // namespace coracle::init

@@ -3,23 +3,20 @@
 #include <linux/sched/types.h>
 
 #include "runtime/init/init.h"
-#include "runtime/init/limits.h"
 #include "runtime/init/syscall.h"
 
 namespace coracle::init {
 
 using plan::Call;
 
-long set_rlimit(Context& c, int pid, const plan::Rlimit& p) {
+long run(Context& c, const plan::Rlimit& p) {
   const struct {  // rlimit64, prlimit64(2)
     uint64_t soft;
     uint64_t hard;
   } limit{p.soft, p.hard};
-  const long r = syscall(__NR_prlimit64, pid, p.resource, &limit, 0);
+  const long r = syscall(__NR_prlimit64, 0, p.resource, &limit, 0);
   return r < 0 ? fail(c, Call::k_setrlimit, r) : 0;
 }
-
-long run(Context& c, const plan::Rlimit& p) { return set_rlimit(c, 0, p); }
 
 long run(Context& c, const plan::Scheduler& p) {
   sched_attr attr{};

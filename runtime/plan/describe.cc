@@ -144,7 +144,10 @@ std::string text(const View& v, const MakeSymlink& p) {
 }
 std::string text(const View& v, const MaskPath& p) { return quoted(v.str(p.path)); }
 std::string text(const View& v, const ReadonlyPath& p) { return quoted(v.str(p.path)); }
-std::string text(const View&, const PivotRoot& p) { return p.flags & kPivotChroot ? "by chroot" : ""; }
+std::string text(const View&, const PivotRoot& p) {
+  if (p.flags & kPivotHostMounts) return "chroot, among the host's mounts";
+  return p.flags & kPivotChroot ? "by chroot" : "";
+}
 std::string text(const View& v, const RootAttr& p) { return attrs_text(v, p.attrs); }
 std::string text(const View& v, const Hostname& p) { return quoted(v.str(p.name)); }
 std::string text(const View& v, const Domainname& p) { return quoted(v.str(p.name)); }

@@ -70,6 +70,10 @@ struct OpenTree {  // a detached clone of a host path, with its attributes, into
 inline constexpr uint32_t kTreeRecursive = 1;
 inline constexpr uint32_t kTreeNoFollow = 2;
 inline constexpr uint32_t kTreeMustBeDirectory = 4;
+// The slot holds the parent's clone. Taken from a mount namespace of a lesser user namespace instead,
+// it keeps what the host's mounts restrict (ro, nosuid, ...) locked; if the path cannot be walked
+// from there, the parent's stays.
+inline constexpr uint32_t kTreeReplace = 8;
 struct IdmapUserns {  // a user namespace with these maps, only to idmap mounts with
   Ref uid_map;        // text as written to /proc/PID/uid_map
   Ref gid_map;
@@ -220,6 +224,9 @@ struct PivotRoot {
   Slot null;       // from HostNull, closed: no fd into the host's tree stays; or none
 };
 inline constexpr uint32_t kPivotChroot = 1;  // --no-pivot: chroot into the mount on "/"
+// No mount namespace of its own: chroot, and nothing of the host's mounts is touched. What was
+// mounted below the rootfs is taken away by `delete` (Record::host_mount).
+inline constexpr uint32_t kPivotHostMounts = 2;
 struct RootAttr {  // after the pivot: propagation of "/", read-only root
   List attrs;      // SetAttr
 };

@@ -31,7 +31,7 @@ struct Known {
   Kind kind = Kind::kNothing;
   uint64_t set = 0;  // or the propagation flag
   uint64_t clr = 0;
-  bool MountOptions::* member = nullptr;
+  bool MountOptions::*member = nullptr;
   std::string_view super = "";  // name of the superblock flag
 };
 
@@ -191,13 +191,10 @@ bool take_idmap_ranges(std::string_view option, MountOptions& out) {
   return true;
 }
 
-void refuse_data_on_bind(const spec::Mount& mount, const MountOptions& out,
-                         std::string_view origin) {
-  if (!out.bind || out.data.empty()) return;
-  // A bind shows a file system that is mounted already; its options are not ours to change.
-  throw Error::at(cat(origin, ".options"),
-                  cat("a bind mount of ", quoted(mount.source),
-                      " cannot have the file system option ", quoted(out.data.front().key)));
+// A bind shows a file system that is mounted already; its options are not ours to change. mount(2)
+// never looked at them either, so bundles have them (runtime-tools' own among them).
+void set_data_aside(MountOptions& out) {
+  if (out.bind) out.ignored.swap(out.data);
 }
 
 }  // namespace
@@ -220,7 +217,7 @@ MountOptions parse_mount_options(const spec::Mount& mount, std::string_view orig
     }
   }
   out.bind |= out.rbind;
-  refuse_data_on_bind(mount, out, origin);
+  set_data_aside(out);
   return out;
 }
 

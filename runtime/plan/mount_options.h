@@ -43,7 +43,7 @@ struct DataOption {  // "key" or "key=value", as fsconfig(2) takes it
 };
 
 struct MountOptions {
-  bool bind = false;       // bind or rbind
+  bool bind = false;  // bind or rbind
   bool rbind = false;
   bool remount = false;
   bool copy_up = false;       // tmpcopyup
@@ -58,6 +58,7 @@ struct MountOptions {
   std::vector<PropagationOption> propagation;
   std::vector<std::string_view> super;  // sync, dirsync, ... for file systems, not for binds
   std::vector<DataOption> data;
+  std::vector<DataOption> ignored;  // options of the file system on a bind mount, to be warned of
 };
 
 // `origin` is the JSON path of the mount ("mounts[3]"). Throws spec::Error.
@@ -69,12 +70,12 @@ std::vector<std::string_view> known_mount_options();
 // An entry of spec.mounts on its way into the plan.
 struct PlannedMount {
   MountOptions options;
-  std::string target;        // absolute, without "." and ".." and double slashes
-  std::string origin;        // "mounts[3]"
-  Slot tree = kNoSlot;       // bind: the detached source
-  Slot userns = kNoSlot;     // idmapped: its user namespace
-  Slot fallback = kNoSlot;   // cgroup in a user namespace: the container's cgroup
-  std::string source;        // bind: absolute
+  std::string target;       // absolute, without "." and ".." and double slashes
+  std::string origin;       // "mounts[3]"
+  Slot tree = kNoSlot;      // bind: the detached source
+  Slot userns = kNoSlot;    // idmapped: its user namespace
+  Slot fallback = kNoSlot;  // cgroup in a user namespace: the container's cgroup
+  std::string source;       // bind: absolute
 };
 
 }  // namespace coracle::plan

@@ -143,7 +143,8 @@ static void add_fs(Draft& d, size_t index) {
   d.b.init(m.origin, step);
 }
 
-// ---- binds and changes ---------------------------------------------------------------------------
+// ---- binds and changes
+// ---------------------------------------------------------------------------
 
 static void add_clone_of(Draft& d, const PlannedMount& m) {
   uint32_t flags = 0;

@@ -42,6 +42,9 @@ class AttrList {
 void read_mounts(Draft& d);
 // OpenTree of the rootfs and of every bind source, by `actor`.
 void open_trees(Draft& d, Actor actor);
+// The same once more by the init, where it is in a user namespace: see kTreeReplace. Idmapped ones
+// stay the parent's, who alone may map them.
+void replace_trees(Draft& d);
 // True if this mount is made by moving a detached clone of a host path.
 bool is_clone(const spec::Mount& mount, const MountOptions& options);
 

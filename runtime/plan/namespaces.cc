@@ -78,12 +78,6 @@ static uint64_t new_namespaces(const Draft& d) {
   return flags & ~uint64_t{CLONE_NEWCGROUP};
 }
 
-static void require_mount_namespace(const Draft& d) {
-  if (find_namespace(d.spec, "mount") == nullptr)
-    throw Error::at("linux.namespaces", "not supported yet: a container without a mount namespace "
-                                        "(add {\"type\": \"mount\"})");
-}
-
 static void add_id_maps(Draft& d) {
   const spec::Linux& linux = *d.spec.linux;
   uint32_t flags = 0;
@@ -98,7 +92,6 @@ static void add_id_maps(Draft& d) {
 }
 
 void add_clone(Draft& d) {
-  require_mount_namespace(d);
   const spec::Linux& linux = *d.spec.linux;
   const std::vector<Join> joins = open_joined(d);
   uint64_t flags = new_namespaces(d);

@@ -60,7 +60,9 @@ static bool parent_may_more(const Draft& d) {
 
 void add_oom_score(Draft& d, const spec::Process& process) {
   if (!process.oomScoreAdj) return;
-  const Actor actor = parent_may_more(d) ? Actor::kParent : Actor::kInit;
+  // From outside, by the host's procfs: the init would first have to make one of its own.
+  const bool by_parent = d.host.initial_userns && d.host.euid == 0;
+  const Actor actor = by_parent ? Actor::kParent : Actor::kInit;
   // An unprivileged caller cannot lower it; containers run all the same (as with every peer).
   const bool powerless = !d.host.initial_userns || d.host.euid != 0;
   d.b.add(actor, "process.oomScoreAdj", OomScoreAdj{*process.oomScoreAdj},

@@ -13,18 +13,23 @@ namespace coracle::plan {
 using spec::cat;
 using spec::Error;
 
+// Without a mount namespace the host's own mounts must stay as they are.
+static bool has_own_mounts(const Draft& d) { return find_namespace(d.spec, "mount") != nullptr; }
+
 void add_rootfs(Draft& d) {
   // Before the propagation changes: a clone of a shared mount is to be its peer, if asked for.
   if (!d.parent_mounts) open_trees(d, Actor::kInit);
+  if (d.parent_mounts && d.new_userns) replace_trees(d);
   const uint64_t propagation = root_propagation(d).flag == MS_PRIVATE ? MS_PRIVATE : MS_SLAVE;
-  d.b.init("linux.rootfsPropagation", PropagationRoot{propagation});
+  if (has_own_mounts(d))
+    d.b.init("linux.rootfsPropagation", PropagationRoot{propagation});
   d.b.init("root", AttachRoot{d.rootfs, d.b.str(absolute_source(d, d.spec.root->path))});
   add_mounts(d);
   add_devices(d);
 }
 
-static std::vector<std::pair<std::string, std::string>> distinct_paths(
-    const spec::Strings& paths, std::string_view origin) {
+static std::vector<std::pair<std::string, std::string>> distinct_paths(const spec::Strings& paths,
+                                                                       std::string_view origin) {
   std::vector<std::pair<std::string, std::string>> out;  // path, JSON path
   for (size_t i = 0; i < paths.size(); ++i) {
     const std::string where = cat(origin, "[", i, "]");
@@ -69,7 +74,9 @@ void add_pivot(Draft& d) {
   add_late_readonly(d);
   add_readonly_paths(d);
   add_masked_paths(d);
-  d.b.init({}, PivotRoot{d.request.no_pivot ? kPivotChroot : 0, d.null});
+  uint32_t flags = d.request.no_pivot ? kPivotChroot : 0;
+  if (!has_own_mounts(d)) flags = kPivotHostMounts;
+  d.b.init({}, PivotRoot{flags, d.null});
   add_root_attributes(d);
 }
 

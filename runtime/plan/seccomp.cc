@@ -4,7 +4,9 @@
 #include <seccomp.h>
 
 #include <optional>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "runtime/plan/seccomp_library.h"
 #include "runtime/plan/seccomp_profile.h"
@@ -13,6 +15,19 @@
 #include "spec/text.h"
 
 namespace coracle::plan::seccomp {
+namespace {
+
+// Calls newer than libseccomp become unknown ones: without rules, so that they give ENOSYS.
+void drop_newer(Profile& profile) {
+  std::erase_if(profile.rules, [](const Rule& r) { return r.number == kNotInLibrary; });
+  std::erase_if(profile.known, [&profile](std::string_view name) {
+    bool drop = seccomp_syscall_resolve_name(name.data()) == __NR_SCMP_ERROR;
+    if (drop) profile.unknown.emplace_back(name);
+    return drop;
+  });
+}
+
+}  // namespace
 
 Program compile(const spec::LinuxSeccomp& seccomp, Warnings& warnings) {
   Profile profile = resolve(seccomp, warnings);
@@ -20,6 +35,7 @@ Program compile(const spec::LinuxSeccomp& seccomp, Warnings& warnings) {
   if (std::optional<std::vector<uint64_t>> tree = make_tree(profile)) {
     program.instructions = std::move(*tree);
   } else {
+    drop_newer(profile);
     program.instructions = library_program(profile);
     if (wants_enosys(profile)) add_enosys(profile, program.instructions);
   }

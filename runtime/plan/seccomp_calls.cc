@@ -28,35 +28,24 @@ namespace {
 
 using Numbers = std::map<uint32_t, std::vector<Alternative>>;
 
-// i386 has these calls twice: behind socketcall(2) or ipc(2), and, since Linux 4.3 or 5.1, by
-// themselves. libseccomp knows the former by negative numbers, the call's own in the last digits.
-struct Direct {
-  std::string_view name;
-  uint32_t number;
-};
-constexpr Direct kDirect[] = {
-    {"recvmmsg", 337},    {"sendmmsg", 345},    {"socket", 359},      {"socketpair", 360},
-    {"bind", 361},        {"connect", 362},     {"listen", 363},      {"accept4", 364},
-    {"getsockopt", 365},  {"setsockopt", 366},  {"getsockname", 367}, {"getpeername", 368},
-    {"sendto", 369},      {"sendmsg", 370},     {"recvfrom", 371},    {"recvmsg", 372},
-    {"shutdown", 373},    {"semget", 393},      {"semctl", 394},      {"shmget", 395},
-    {"shmctl", 396},      {"shmat", 397},       {"shmdt", 398},       {"msgget", 399},
-    {"msgsnd", 400},      {"msgrcv", 401},      {"msgctl", 402},
-};
-constexpr uint32_t kSocketcall = 102;
-constexpr uint32_t kIpc = 117;
-
 // ---- is it plain? ----
 
 bool holds(const Condition& c, uint64_t value) {
   switch (c.op) {
-    case Operator::kNe: return value != c.value;
-    case Operator::kLt: return value < c.value;
-    case Operator::kLe: return value <= c.value;
-    case Operator::kEq: return value == c.value;
-    case Operator::kGe: return value >= c.value;
-    case Operator::kGt: return value > c.value;
-    case Operator::kMaskedEq: return (value & c.value) == c.value_two;
+    case Operator::kNe:
+      return value != c.value;
+    case Operator::kLt:
+      return value < c.value;
+    case Operator::kLe:
+      return value <= c.value;
+    case Operator::kEq:
+      return value == c.value;
+    case Operator::kGe:
+      return value >= c.value;
+    case Operator::kGt:
+      return value > c.value;
+    case Operator::kMaskedEq:
+      return (value & c.value) == c.value_two;
   }
   return false;
 }
@@ -104,22 +93,6 @@ std::optional<Alternative> normal(const Rule& rule, bool wide) {
   return alternative;
 }
 
-// True if libseccomp finds either of the two whatever comes of the other. Where they part, it
-// decides by the first condition alone and does not come back to try the next.
-bool independent(const Alternative& a, const Alternative& b) {
-  size_t common = 0;
-  while (common < a.conditions.size() && common < b.conditions.size() &&
-         a.conditions[common] == b.conditions[common]) {
-    ++common;
-  }
-  size_t rest_a = a.conditions.size() - common, rest_b = b.conditions.size() - common;
-  if (rest_a == 0 || rest_b == 0) return false;
-  if (rest_a == 1 && rest_b == 1) return true;
-  const Condition& first = a.conditions[common];
-  const Condition& second = b.conditions[common];
-  return first.op == Operator::kEq && second.op == Operator::kEq && exclude(first, second);
-}
-
 // Adds a rule to those of its call. A rule without conditions stands for all others, the first of
 // them for good; of two with the same conditions the first counts. False: not plain.
 bool add(std::vector<Alternative>& all, const Alternative& fresh) {
@@ -130,7 +103,6 @@ bool add(std::vector<Alternative>& all, const Alternative& fresh) {
   }
   for (const Alternative& old : all) {
     if (old.conditions == fresh.conditions) return true;
-    if (!independent(old, fresh)) return false;
     if (old.action != fresh.action && !exclude(old, fresh)) return false;
   }
   all.push_back(fresh);
@@ -140,28 +112,24 @@ bool add(std::vector<Alternative>& all, const Alternative& fresh) {
 // ---- one ABI ----
 
 // The multiplexer takes the call's number as first argument, whatever the rule says about that one.
-bool add_multiplexed(Numbers& numbers, const Rule& rule, int stand_in, const Alternative& direct) {
-  bool ipc = stand_in <= -200;
-  Condition call;
-  call.value = static_cast<uint64_t>(-stand_in % (ipc ? 200 : 100));
-  Alternative behind = direct;
-  std::erase_if(behind.conditions, [](const Condition& c) { return c.index == 0; });
-  behind.conditions.insert(behind.conditions.begin(), call);
-  if (!add(numbers[ipc ? kIpc : kSocketcall], behind)) return false;
-  for (const Direct& row : kDirect) {
-    if (row.name == rule.name) return add(numbers[row.number], direct);
-  }
-  return true;
+Alternative behind_multiplexer(Alternative direct, uint64_t call) {
+  std::erase_if(direct.conditions, [](const Condition& c) { return c.index == 0; });
+  Condition which;
+  which.value = call;
+  direct.conditions.insert(direct.conditions.begin(), which);
+  return direct;
 }
 
 bool add_rule(Numbers& numbers, const Rule& rule, uint32_t arch) {
-  int number = seccomp_syscall_resolve_name_arch(arch, rule.name.data());
-  bool multiplexed = number <= -100 && number > -300;
-  if (number < 0 && !(multiplexed && arch == SCMP_ARCH_X86)) return true;  // not in this ABI
+  const Entrance entrance = entrance_of(rule.name, arch);
+  if (entrance.number < 0 && entrance.multiplexer < 0) return true;  // not in this ABI
   std::optional<Alternative> alternative = normal(rule, arch == SCMP_ARCH_X86_64);
   if (!alternative) return false;
-  if (number < 0) return add_multiplexed(numbers, rule, number, *alternative);
-  return add(numbers[static_cast<uint32_t>(number)], *alternative);
+  if (entrance.multiplexer >= 0 && !add(numbers[static_cast<uint32_t>(entrance.multiplexer)],
+                                        behind_multiplexer(*alternative, entrance.call))) {
+    return false;
+  }
+  return entrance.number < 0 || add(numbers[static_cast<uint32_t>(entrance.number)], *alternative);
 }
 
 Answer constant(uint32_t verdict) { return {{}, verdict, true}; }

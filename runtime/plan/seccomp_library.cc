@@ -22,6 +22,43 @@ namespace {
 using spec::cat;
 using spec::Error;
 
+// i386 has these calls twice: behind socketcall(2) or ipc(2), and, since Linux 4.3 or 5.1, by
+// themselves. libseccomp knows the former by negative numbers, the call's own in the last digits.
+struct Direct {
+  std::string_view name;
+  int number;
+};
+constexpr Direct kDirect[] = {
+    {"recvmmsg", 337},   {"sendmmsg", 345},   {"socket", 359},      {"socketpair", 360},
+    {"bind", 361},       {"connect", 362},    {"listen", 363},      {"accept4", 364},
+    {"getsockopt", 365}, {"setsockopt", 366}, {"getsockname", 367}, {"getpeername", 368},
+    {"sendto", 369},     {"sendmsg", 370},    {"recvfrom", 371},    {"recvmsg", 372},
+    {"shutdown", 373},   {"semget", 393},     {"semctl", 394},      {"shmget", 395},
+    {"shmctl", 396},     {"shmat", 397},      {"shmdt", 398},       {"msgget", 399},
+    {"msgsnd", 400},     {"msgrcv", 401},     {"msgctl", 402},
+};
+constexpr int kSocketcall = 102;
+constexpr int kIpc = 117;
+
+// System calls of Linux 6.5 to 6.19, which libseccomp 2.5 does not know; later ones do, and are
+// asked first. Since Linux 5.1 a new call has one number on all architectures (but x32's bit).
+constexpr Direct kNewer[] = {
+    {"cachestat", 451},         {"fchmodat2", 452},        {"map_shadow_stack", 453},
+    {"futex_wake", 454},        {"futex_wait", 455},       {"futex_requeue", 456},
+    {"statmount", 457},         {"listmount", 458},        {"lsm_get_self_attr", 459},
+    {"lsm_set_self_attr", 460}, {"lsm_list_modules", 461}, {"mseal", 462},
+    {"setxattrat", 463},        {"getxattrat", 464},       {"listxattrat", 465},
+    {"removexattrat", 466},     {"open_tree_attr", 467},   {"file_getattr", 468},
+    {"file_setattr", 469},      {"listns", 470},
+};
+
+int newer_number(std::string_view name, uint32_t arch) {
+  for (const Direct& row : kNewer) {
+    if (row.name == name) return row.number | (arch == SCMP_ARCH_X32 ? int{kX32Bit} : 0);
+  }
+  return -1;
+}
+
 struct Release {
   void operator()(void* context) const { seccomp_release(context); }
 };
@@ -33,13 +70,20 @@ void check(int result, const char* what) {
 
 scmp_compare compare(Operator op) {
   switch (op) {
-    case Operator::kNe: return SCMP_CMP_NE;
-    case Operator::kLt: return SCMP_CMP_LT;
-    case Operator::kLe: return SCMP_CMP_LE;
-    case Operator::kEq: return SCMP_CMP_EQ;
-    case Operator::kGe: return SCMP_CMP_GE;
-    case Operator::kGt: return SCMP_CMP_GT;
-    case Operator::kMaskedEq: return SCMP_CMP_MASKED_EQ;
+    case Operator::kNe:
+      return SCMP_CMP_NE;
+    case Operator::kLt:
+      return SCMP_CMP_LT;
+    case Operator::kLe:
+      return SCMP_CMP_LE;
+    case Operator::kEq:
+      return SCMP_CMP_EQ;
+    case Operator::kGe:
+      return SCMP_CMP_GE;
+    case Operator::kGt:
+      return SCMP_CMP_GT;
+    case Operator::kMaskedEq:
+      return SCMP_CMP_MASKED_EQ;
   }
   return SCMP_CMP_EQ;
 }
@@ -100,10 +144,30 @@ std::vector<uint64_t> library_program(const Profile& profile, bool binary_tree) 
   return read_program(file);
 }
 
+bool is_newer(std::string_view name) { return newer_number(name, SCMP_ARCH_X86_64) >= 0; }
+
+Entrance entrance_of(std::string_view name, uint32_t arch) {
+  Entrance entrance;
+  int number = seccomp_syscall_resolve_name_arch(arch, name.data());
+  if (number == __NR_SCMP_ERROR) number = newer_number(name, arch);
+  if (number >= 0) {
+    entrance.number = number;
+  } else if (arch == SCMP_ARCH_X86 && number <= -100 && number > -300) {
+    bool ipc = number <= -200;
+    entrance.multiplexer = ipc ? kIpc : kSocketcall;
+    entrance.call = static_cast<uint32_t>(-number % (ipc ? 200 : 100));
+    for (const Direct& row : kDirect) {
+      if (row.name == name) entrance.number = row.number;
+    }
+  }
+  return entrance;
+}
+
 int highest_known(const Profile& profile, uint32_t arch) {
   int highest = -1;
   for (std::string_view name : profile.known) {
-    highest = std::max(highest, seccomp_syscall_resolve_name_arch(arch, name.data()));
+    const Entrance entrance = entrance_of(name, arch);
+    highest = std::max({highest, entrance.number, entrance.multiplexer});
   }
   return highest;
 }
@@ -112,9 +176,12 @@ bool wants_enosys(const Profile& profile) {
   switch (profile.default_action & SECCOMP_RET_ACTION_FULL) {
     case SECCOMP_RET_ALLOW:
     case SECCOMP_RET_LOG:
-    case SECCOMP_RET_TRACE: return false;
-    case SECCOMP_RET_ERRNO: return (profile.default_action & SECCOMP_RET_DATA) != ENOSYS;
-    default: return true;
+    case SECCOMP_RET_TRACE:
+      return false;
+    case SECCOMP_RET_ERRNO:
+      return (profile.default_action & SECCOMP_RET_DATA) != ENOSYS;
+    default:
+      return true;
   }
 }
 

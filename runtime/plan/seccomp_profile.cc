@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "runtime/plan/seccomp_library.h"
 #include "spec/error.h"
 #include "spec/names.h"
 #include "spec/text.h"
@@ -46,9 +47,12 @@ struct OperatorName {
   Operator value;
 };
 constexpr OperatorName kOperators[] = {
-    {"SCMP_CMP_NE", Operator::kNe}, {"SCMP_CMP_LT", Operator::kLt},
-    {"SCMP_CMP_LE", Operator::kLe}, {"SCMP_CMP_EQ", Operator::kEq},
-    {"SCMP_CMP_GE", Operator::kGe}, {"SCMP_CMP_GT", Operator::kGt},
+    {"SCMP_CMP_NE", Operator::kNe},
+    {"SCMP_CMP_LT", Operator::kLt},
+    {"SCMP_CMP_LE", Operator::kLe},
+    {"SCMP_CMP_EQ", Operator::kEq},
+    {"SCMP_CMP_GE", Operator::kGe},
+    {"SCMP_CMP_GT", Operator::kGt},
     {"SCMP_CMP_MASKED_EQ", Operator::kMaskedEq},
 };
 
@@ -137,12 +141,13 @@ void refuse_notify(std::string_view name, size_t origin) {
 
 void add_rules(const spec::LinuxSyscall& syscall, size_t origin, Profile& profile) {
   if (syscall.names.empty()) throw Error::at(at(origin, ".names"), "is missing or empty");
-  uint32_t action =
-      action_value(syscall.action, syscall.errnoRet, at(origin, ".action"), at(origin, ".errnoRet"));
+  uint32_t action = action_value(syscall.action, syscall.errnoRet, at(origin, ".action"),
+                                 at(origin, ".errnoRet"));
   std::vector<Condition> conditions = conditions_of(syscall, origin);
   for (std::string_view name : syscall.names) {
     if (action == SECCOMP_RET_USER_NOTIF) refuse_notify(name, origin);
     int number = seccomp_syscall_resolve_name(name.data());
+    if (number == __NR_SCMP_ERROR && is_newer(name)) number = kNotInLibrary;
     if (number == __NR_SCMP_ERROR) {
       profile.unknown.emplace_back(name);
       continue;

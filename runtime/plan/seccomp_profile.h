@@ -21,6 +21,9 @@ struct Condition {
   uint64_t value_two = 0;
 };
 
+// Rule::number of a call newer than libseccomp (is_newer, seccomp_library.h).
+inline constexpr int kNotInLibrary = INT32_MIN;
+
 // One syscall; all conditions must hold.
 struct Rule {
   std::string_view name;
@@ -32,12 +35,12 @@ struct Rule {
 
 struct Profile {
   uint32_t default_action = 0;
-  std::vector<uint32_t> arches;  // SCMP_ARCH_*; the native one is first
-  std::vector<Rule> rules;       // without those that only repeat the default
+  std::vector<uint32_t> arches;         // SCMP_ARCH_*; the native one is first
+  std::vector<Rule> rules;              // without those that only repeat the default
   std::vector<std::string_view> known;  // every name the profile speaks of, whatever its action
   uint32_t flags = 0;
   bool notify = false;
-  std::vector<std::string> unknown;  // names that libseccomp does not know
+  std::vector<std::string> unknown;  // names that we do not know
 };
 
 // See compile() for what it throws. NOTIFY is refused

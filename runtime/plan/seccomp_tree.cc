@@ -22,12 +22,13 @@ constexpr uint32_t kRealNumbers = 480;
 constexpr uint64_t kRealWeight = 64;
 
 // Above this many ranges the best shape costs too long to find; then halves of equal weight.
-constexpr size_t kMaxExact = 256;
+constexpr size_t kMaxExact = 400;
 
 struct Node {
   enum Kind : uint8_t { kLeaf, kSplit, kSingle } kind = kLeaf;
-  size_t range = 0;  // kLeaf: the range. kSplit: the first one to the right. kSingle: the one number
-  size_t left = 0;   // kSplit: nodes. kSingle: left is the number's leaf, right is all around it
+  size_t range =
+      0;            // kLeaf: the range. kSplit: the first one to the right. kSingle: the one number
+  size_t left = 0;  // kSplit: nodes. kSingle: left is the number's leaf, right is all around it
   size_t right = 0;
 };
 
@@ -65,8 +66,8 @@ class Shape {
 
   size_t halve(size_t first, size_t last) const {
     uint64_t half = weights_[first] + weight(first, last) / 2;
-    size_t at = static_cast<size_t>(
-        std::lower_bound(weights_.begin(), weights_.end(), half) - weights_.begin());
+    size_t at = static_cast<size_t>(std::lower_bound(weights_.begin(), weights_.end(), half) -
+                                    weights_.begin());
     return std::clamp(at, first + 1, last - 1);
   }
 
@@ -79,7 +80,9 @@ class Shape {
 
   Best& best(size_t first, size_t last) { return best_[(first - base_) * span_ + last - base_]; }
 
-  // The optimal search tree, by ranges of growing length (Knuth, TAOCP 3, 6.2.2).
+  // The optimal search tree, by ranges of growing length; the best split of a range lies between
+  // those of its two shorter ones (Knuth, TAOCP 3, 6.2.2). Single numbers bend that rule a little:
+  // what comes out is within a percent of the best.
   void solve(size_t begin, size_t end) {
     base_ = begin;
     span_ = end - begin + 1;
@@ -93,7 +96,10 @@ class Shape {
   Best cheapest(size_t first, size_t last) {
     if (is_single(first, last)) return {weight(first, last), 0};
     Best found{std::numeric_limits<uint64_t>::max(), 0};
-    for (size_t split = first + 1; split < last; ++split) {
+    size_t from = best(first, last - 1).split, to = best(first + 1, last).split;
+    if (from <= first || from >= last) from = first + 1;
+    if (to < from || to >= last) to = last - 1;
+    for (size_t split = from; split <= to; ++split) {
       uint64_t cost = best(first, split).cost + best(split, last).cost;
       if (cost < found.cost) found = {cost, split};
     }
@@ -197,13 +203,20 @@ class Writer {
 
   Label condition(const Condition& c, bool wide, Label yes, Label no) {
     switch (c.op) {
-      case Operator::kEq: return equal(c, UINT64_MAX, c.value, wide, yes, no);
-      case Operator::kNe: return equal(c, UINT64_MAX, c.value, wide, no, yes);
-      case Operator::kMaskedEq: return equal(c, c.value, c.value_two, wide, yes, no);
-      case Operator::kGt: return above(c, kGreater, wide, yes, no);
-      case Operator::kLe: return above(c, kGreater, wide, no, yes);
-      case Operator::kGe: return above(c, kGreaterEqual, wide, yes, no);
-      case Operator::kLt: return above(c, kGreaterEqual, wide, no, yes);
+      case Operator::kEq:
+        return equal(c, UINT64_MAX, c.value, wide, yes, no);
+      case Operator::kNe:
+        return equal(c, UINT64_MAX, c.value, wide, no, yes);
+      case Operator::kMaskedEq:
+        return equal(c, c.value, c.value_two, wide, yes, no);
+      case Operator::kGt:
+        return above(c, kGreater, wide, yes, no);
+      case Operator::kLe:
+        return above(c, kGreater, wide, no, yes);
+      case Operator::kGe:
+        return above(c, kGreaterEqual, wide, yes, no);
+      case Operator::kLt:
+        return above(c, kGreaterEqual, wide, no, yes);
     }
     return no;
   }

@@ -7,8 +7,11 @@
 // libseccomp's tree has leaves of four calls each and no ranges; this one has half its
 // instructions and is attached in a third of the time or less.
 //
-// Only for profiles whose meaning is plain: see make_tree. The verdicts are exactly those of
-// libseccomp (with add_enosys); tests/unit/plan_seccomp_tree_test.cc compares them.
+// And it is right where libseccomp 2.5.4 is not: there several rules for one call are lost when
+// they compare one 64-bit argument by order (LE 0xffffffff00000000 beside LT 0x7e020000), or have
+// several conditions each; and its list layout can compare the architecture instead of the number.
+// tests/unit/plan_seccomp_tree_test.cc compares this tree with the rules themselves, and both with
+// libseccomp but for these faults.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +24,8 @@ namespace coracle::plan::seccomp {
 
 // struct sock_filter each; or nothing where the profile is not plain:
 // - an architecture other than x86_64, i386 and x32 is asked for, or this machine is another;
-// - two rules for one call can both hold, and want different actions, or have several conditions
-//   each (libseccomp then has an order of its own, and may find neither);
+// - two rules for one call may both hold and want different actions: which one counts is
+//   libseccomp's own affair, and profiles may rely on it;
 // - a condition on a 32-bit architecture does not fit into 32 bits, or has an empty mask.
 std::optional<std::vector<uint64_t>> make_tree(const Profile& profile);
 

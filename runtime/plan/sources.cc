@@ -85,10 +85,9 @@ bool is_clone(const spec::Mount& mount, const MountOptions& options) {
 // What images and engines may put over files of /proc: lxcfs. Everything else there could feed the
 // runtime a false /proc/self/attr or sysctl (CVE-2019-16884).
 static bool is_emulated_by_lxcfs(std::string_view path) {
-  for (std::string_view name :
-       {"/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps",
-        "/proc/uptime", "/proc/loadavg", "/proc/slabinfo", "/proc/sys/kernel/ns_last_pid",
-        "/proc/sys/crypto/fips_enabled"})
+  for (std::string_view name : {"/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat",
+                                "/proc/swaps", "/proc/uptime", "/proc/loadavg", "/proc/slabinfo",
+                                "/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled"})
     if (path == name) return true;
   return false;
 }
@@ -121,6 +120,9 @@ void read_mounts(Draft& d) {
     PlannedMount& m = d.mounts.emplace_back();
     m.origin = cat("mounts[", i, "]");
     m.options = parse_mount_options(mount, m.origin);
+    for (const DataOption& option : m.options.ignored)
+      d.warnings.push_back(cat(m.origin, ".options: ", spec::quoted(option.key),
+                               " is for file systems; a bind mount has none of its own: ignored"));
     m.target = clean_path(mount.destination);
     check_target(mount, m);
     check_type(mount, m);
@@ -161,8 +163,9 @@ static Slot add_idmap(Draft& d, const spec::Mount& mount, const PlannedMount& m,
   if (!d.host.privileged)
     throw Error::at(m.origin, "an idmapped mount needs CAP_SYS_ADMIN over the host's file system");
   if (!m.options.idmap_ranges.empty())
-    return mapped_userns(d, m, parse_idmap_ranges(m.options.idmap_ranges, *d.spec.linux,
-                                                  cat(m.origin, ".options")), known);
+    return mapped_userns(
+        d, m, parse_idmap_ranges(m.options.idmap_ranges, *d.spec.linux, cat(m.origin, ".options")),
+        known);
   if (!mount.uidMappings.empty())
     return mapped_userns(d, m, {id_map_text(mount.uidMappings), id_map_text(mount.gidMappings)},
                          known);
@@ -183,15 +186,15 @@ static uint64_t clone_propagation(const Draft& d) {
   return p.flag == MS_SLAVE ? MS_SLAVE : MS_PRIVATE;
 }
 
-static void open_rootfs(Draft& d, Actor actor) {
+static void open_rootfs(Draft& d, Actor actor, uint32_t replace) {
   // pivot_root(2) refuses a shared root; what was asked for comes at the end (RootAttr).
   const Propagation p = root_propagation(d);
   AttrList attrs;
   attrs.propagate(p.flag == MS_SLAVE ? MS_SLAVE : MS_PRIVATE, true);
-  d.rootfs = d.b.slot();
+  if (d.rootfs == kNoSlot) d.rootfs = d.b.slot();
   d.b.add(actor, "root.path",
           OpenTree{d.b.str(absolute_source(d, d.spec.root->path)), attrs.into(d.b), d.rootfs,
-                   kTreeRecursive | kTreeMustBeDirectory});
+                   kTreeRecursive | kTreeMustBeDirectory | replace});
 }
 
 static AttrList clone_attrs(const Draft& d, const PlannedMount& m) {
@@ -206,10 +209,10 @@ static AttrList clone_attrs(const Draft& d, const PlannedMount& m) {
   return attrs;
 }
 
-static void open_source(Draft& d, PlannedMount& m, Actor actor) {
-  uint32_t flags = m.options.rbind ? kTreeRecursive : 0;
+static void open_source(Draft& d, PlannedMount& m, Actor actor, uint32_t replace) {
+  uint32_t flags = replace | (m.options.rbind ? kTreeRecursive : 0);
   if (m.options.source_nofollow || m.options.copy_symlink) flags |= kTreeNoFollow;
-  m.tree = d.b.slot();
+  if (m.tree == kNoSlot) m.tree = d.b.slot();
   d.b.add(actor, m.origin,
           OpenTree{d.b.str(m.source), clone_attrs(d, m).into(d.b), m.tree, flags});
 }
@@ -229,15 +232,21 @@ static void open_cgroup(Draft& d, PlannedMount& m, Actor actor) {
 }
 
 void open_trees(Draft& d, Actor actor) {
-  open_rootfs(d, actor);
+  open_rootfs(d, actor, 0);
   for (size_t i = 0; i < d.mounts.size(); ++i) {
     PlannedMount& m = d.mounts[i];
     if (!m.source.empty()) {
-      open_source(d, m, actor);
+      open_source(d, m, actor, 0);
     } else if (d.new_userns && is_cgroup(d.spec.mounts[i])) {
       open_cgroup(d, m, actor);
     }
   }
+}
+
+void replace_trees(Draft& d) {
+  open_rootfs(d, Actor::kInit, kTreeReplace);
+  for (PlannedMount& m : d.mounts)
+    if (!m.source.empty() && m.userns == kNoSlot) open_source(d, m, Actor::kInit, kTreeReplace);
 }
 
 void add_sources(Draft& d) {

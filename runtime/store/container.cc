@@ -76,7 +76,8 @@ void check_id(std::string_view id) {
   throw Error(cat(messages::kInvalidId, ": ", spec::quoted(id.substr(0, kLongest))));
 }
 
-// ---- making and opening --------------------------------------------------------------------------
+// ---- making and opening
+// --------------------------------------------------------------------------
 
 Container::Container(std::string path, std::string_view id) : path_(std::move(path)) {
   record_.id = id;
@@ -125,26 +126,32 @@ Container Container::open_locked(const std::string& root, std::string_view id) {
   return c;
 }
 
-std::optional<Container> Container::open_for_removal(const std::string& root,
-                                                     std::string_view id) {
+std::optional<Container> Container::open_for_removal(const std::string& root, std::string_view id) {
   Container c(directory_of(root, id), id);
   if (!c.open_directory() || !c.try_lock()) return std::nullopt;
   return c;
 }
 
 void Container::lock() {
-  if (!try_lock()) fail_missing();
+  take_lock();
+  struct stat st;
+  if (int r = sys::stat_fd(dir_, st)) throw Error(path_, r);
+  if (st.st_nlink == 0) fail_missing();
 }
 
 // Locks and reads the record; false if the directory was deleted while we waited.
 bool Container::try_lock() {
+  take_lock();
+  return load();
+}
+
+void Container::take_lock() {
   int r = sys::lock_exclusive(dir_, kLockTimeout);
   if (r == -ETIMEDOUT) {
     throw Error(cat("container ", id(), " is locked by process ", sys::lock_holder(dir_),
                     " (waited ", kLockTimeout / 1000, " s)"));
   }
   if (r) throw Error(cat("lock ", path_), r);
-  return load();
 }
 
 void Container::unlock() { sys::unlock(dir_); }
@@ -164,7 +171,8 @@ bool Container::load() {
   return true;
 }
 
-// ---- contents --------------------------------------------------------------------------------------
+// ---- contents
+// --------------------------------------------------------------------------------------
 
 void Container::save() {
   write_file(dir_, kRecordNew, O_TRUNC, to_json(record_));
@@ -210,7 +218,8 @@ void Container::remove() {
   if (r && r != -ENOENT) throw Error(cat("remove ", path_), r);
 }
 
-// ---- status ----------------------------------------------------------------------------------------
+// ---- status
+// ----------------------------------------------------------------------------------------
 
 // A process of the record: pids and start times mean something in the boot they come from only.
 sys::Fd Container::open_recorded(const sys::ProcessId& process) const {

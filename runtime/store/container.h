@@ -35,9 +35,10 @@ std::string_view status_name(Status status);  // as in the state document: "crea
 
 class Container {
  public:
-  // Makes ROOT/ID (the root by prepare_root before) and locks it. record() holds the id, the boot id, the creator (this process),
-  // the time, the owner and phase kCreating; nothing of it is on disk before save().
-  // Fails with "container with given ID already exists" and for an ill-formed id.
+  // Makes ROOT/ID (the root by prepare_root before) and locks it. record() holds the id, the boot
+  // id, the creator (this process), the time, the owner and phase kCreating; nothing of it is on
+  // disk before save(). Fails with "container with given ID already exists" and for an ill-formed
+  // id.
   static Container create_new(const std::string& root, std::string_view id);
 
   // Without the lock: for state, list, ps. "container does not exist" if there is none, or if its
@@ -54,7 +55,8 @@ class Container {
   Container(Container&&) = default;
   Container& operator=(Container&&) = default;
 
-  // For whoever let go of the lock to run hooks and wants it back. lock() reads the record again.
+  // For whoever let go of the lock (while the program runs) and wants it back. The record in memory
+  // stays as it was; throws if the container was deleted meanwhile.
   void lock();
   void unlock();
 
@@ -97,6 +99,7 @@ class Container {
   [[noreturn]] void fail_missing() const;
   bool open_directory();
   bool try_lock();
+  void take_lock();
   bool load();
   sys::Fd open_recorded(const sys::ProcessId& process) const;
 

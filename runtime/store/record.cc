@@ -49,6 +49,8 @@ struct coracle::spec::Fields<coracle::store::Record> {
       field<&Record::rootless>("rootless"),
       field<&Record::terminal>("terminal"),
       field<&Record::namespaces>("namespaces"),
+      field<&Record::own_pids>("ownPids"),
+      field<&Record::rootfs_mount>("rootfsMount"),
       field<&Record::intel_rdt>("intelRdt"),
   };
 };
@@ -100,6 +102,8 @@ std::string to_json(const Record& record) {
   json.add("rootless", record.rootless);
   json.add("terminal", record.terminal);
   json.add("namespaces", record.namespaces);
+  json.add("ownPids", record.own_pids);
+  if (record.rootfs_mount != 0) json.add("rootfsMount", record.rootfs_mount);
   if (!record.intel_rdt.empty()) json.add("intelRdt", record.intel_rdt);
   if (!record.annotations.empty()) json.key("annotations").object(record.annotations);
   json.end_object();

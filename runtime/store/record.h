@@ -26,11 +26,11 @@ std::string_view phase_name(Phase phase);  // "creating", ...
 struct Record {
   Phase phase = Phase::kCreating;
   std::string id;
-  std::string bundle;  // absolute
-  std::string rootfs;  // absolute
-  sys::ProcessId process;  // the container's first process; pid 0 before the clone
-  sys::ProcessId creator;  // who runs `create`; without it, "creating" means "interrupted"
-  std::string boot_id;     // of the boot in which the two above and the cgroup exist
+  std::string bundle;          // absolute
+  std::string rootfs;          // absolute
+  sys::ProcessId process;      // the container's first process; pid 0 before the clone
+  sys::ProcessId creator;      // who runs `create`; without it, "creating" means "interrupted"
+  std::string boot_id;         // of the boot in which the two above and the cgroup exist
   std::string cgroup_path;     // "/..." below the cgroup2 mount; "": none (manager disabled)
   std::string cgroup_manager;  // "cgroupfs", "disabled"
   std::string created;         // RFC 3339, nanoseconds, UTC
@@ -38,6 +38,10 @@ struct Record {
   bool rootless = false;
   bool terminal = false;
   uint64_t namespaces = 0;  // CLONE_NEW*: what the container does not share with its creator
+  bool own_pids = false;    // its pid namespace is new, not joined: it ends with the first process
+  // Without a mount namespace: id of the mount (statx, STATX_MNT_ID) that holds the rootfs; what is
+  // mounted above it is the container's, and is taken away by delete. 0: nothing is.
+  uint64_t rootfs_mount = 0;
   std::string intel_rdt;    // resctrl group to remove on delete, "" if none is ours
   std::vector<std::pair<std::string, std::string>> annotations;
 };

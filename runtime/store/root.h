@@ -10,16 +10,16 @@ namespace coracle::store {
 
 // What the default depends on; a struct so that the rule can be tested.
 struct RootFacts {
-  std::string_view option;           // --root, or ""
-  std::string_view xdg_runtime_dir;  // $XDG_RUNTIME_DIR, or ""
-  std::string_view user;             // $USER, or ""
+  std::string_view option;             // --root, or ""
+  std::string_view xdg_runtime_dir;    // $XDG_RUNTIME_DIR, or ""
+  std::string_view user;               // $USER, or ""
   std::string_view working_directory;  // absolute; only read when `option` is relative
-  bool is_root = true;               // euid 0
+  bool is_root = true;                 // euid 0
   bool initial_userns = true;
 };
 
 struct RootChoice {
-  std::string path;         // absolute, lexically clean
+  std::string path;          // absolute, lexically clean
   bool from_option = false;  // --root: a missing one is an error for list
   bool sticky = false;  // below $XDG_RUNTIME_DIR: the sticky bit keeps it from being pruned there
 };

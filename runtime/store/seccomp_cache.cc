@@ -95,9 +95,7 @@ class Key {
 #endif
 
   void number(uint64_t n) { bytes_.append(reinterpret_cast<const char*>(&n), sizeof(n)); }
-  void optional(const std::optional<uint32_t>& n) {
-    number(n ? uint64_t{1} << 32 | *n : 0);
-  }
+  void optional(const std::optional<uint32_t>& n) { number(n ? uint64_t{1} << 32 | *n : 0); }
   void text(std::string_view t) {
     uint32_t size = static_cast<uint32_t>(t.size());
     bytes_.append(reinterpret_cast<const char*>(&size), sizeof(size));
@@ -213,8 +211,8 @@ void save(const std::string& root, const std::string& name, std::string_view dat
   if (!directory) return;
   make_room(directory);
   std::string fresh = spec::cat(name, ".", getpid());
-  Fd file = sys::open_at(directory, fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0,
-                         0600);
+  Fd file =
+      sys::open_at(directory, fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0, 0600);
   if (!file) return;
   r = sys::write_all(file, data);
   if (r == 0) r = sys::rename_at(directory, fresh.c_str(), directory, name.c_str());

@@ -60,11 +60,14 @@ Fd open_at(At dir, const char* path, int flags, uint64_t resolve, mode_t mode) {
   }
 }
 
+// A configuration as engines write it fits, so that one call reads it and one sees the end.
+static constexpr size_t kFirstRead = 32 << 10;
+
 int read_all(const Fd& file, std::string& out, size_t limit) {
   out.clear();
   size_t used = 0;
   for (;;) {
-    out.resize(used == 0 ? 4096 : used * 2);
+    out.resize(used == 0 ? kFirstRead : used * 2);
     ssize_t n = ::read(file.get(), out.data() + used, out.size() - used);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) {

@@ -3,8 +3,8 @@
 
 #include <sys/stat.h>
 
-#include "runtime/sys/file.h"
 #include "runtime/sys/fd.h"
+#include "runtime/sys/file.h"
 
 namespace coracle::sys {
 

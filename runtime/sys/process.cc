@@ -27,6 +27,10 @@ ssize_t read_once(const char* path, char* buffer, size_t size) {
   return n < 0 ? -errno : n;
 }
 
+bool parse_number(const char* text, uint64_t& out) {
+  return std::from_chars(text, text + ::strlen(text), out).ec == std::errc();
+}
+
 int read_stat(const char* path, ProcessStat& out) {
   char text[1024];
   ssize_t n = read_once(path, text, sizeof(text) - 1);
@@ -43,15 +47,17 @@ bool parse_process_stat(const char* text, ProcessStat& out) {
   if (!field || field[1] != ' ' || !field[2]) return false;
   out.state = field[2];
   field += 2;
-  constexpr int kParent = 4, kStartTime = 22;
-  for (int number = 3; number < kStartTime;) {
+  constexpr int kParent = 4, kStartTime = 22, kIgnored = 33;
+  for (int number = 3; number < kIgnored;) {
     field = ::strchr(field, ' ');
-    if (!field) return false;
+    if (!field) return number >= kStartTime;
     ++field;
-    if (++number == kParent) out.parent = ::atoi(field);
+    ++number;
+    if (number == kParent) out.parent = ::atoi(field);
+    if (number == kStartTime && !parse_number(field, out.start_time)) return false;
+    if (number == kIgnored && !parse_number(field, out.ignored)) return false;
   }
-  auto parsed = std::from_chars(field, field + ::strlen(field), out.start_time);
-  return parsed.ec == std::errc();
+  return true;
 }
 
 int read_process_stat(pid_t pid, ProcessStat& out) {
@@ -60,9 +66,16 @@ int read_process_stat(pid_t pid, ProcessStat& out) {
   return read_stat(path, out);
 }
 
+int self_stat(ProcessStat& out) {
+  static ProcessStat self;
+  static const int r = read_stat("/proc/self/stat", self);
+  out = self;
+  return r;
+}
+
 int self_id(ProcessId& out) {
   ProcessStat stat;
-  if (int r = read_stat("/proc/self/stat", stat)) return r;
+  if (int r = self_stat(stat)) return r;
   out = {::getpid(), stat.start_time};
   return 0;
 }
@@ -102,9 +115,10 @@ bool in_initial_user_namespace() {
 }
 
 int read_boot_id(char (&out)[kBootIdSize + 1]) {
-  ssize_t n = read_once("/proc/sys/kernel/random/boot_id", out, kBootIdSize);
+  static char id[kBootIdSize + 1];
+  static const ssize_t n = read_once("/proc/sys/kernel/random/boot_id", id, kBootIdSize);
   if (n < 0) return static_cast<int>(n);
-  out[n] = 0;
+  ::memcpy(out, id, sizeof(id));
   return n == kBootIdSize ? 0 : -EPROTO;
 }
 

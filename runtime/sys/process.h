@@ -19,6 +19,7 @@ struct ProcessStat {
   char state = 0;  // R S D Z T t X I
   pid_t parent = 0;
   uint64_t start_time = 0;
+  uint64_t ignored = 0;  // bit n-1: signal n is ignored (of the first 32)
 };
 
 // 0 or -errno: ESRCH where there is no such process.
@@ -27,7 +28,8 @@ int read_process_stat(pid_t pid, ProcessStat& out);
 // The text of such a file, NUL-terminated; false if it is not one.
 bool parse_process_stat(const char* text, ProcessStat& out);
 
-// The caller itself. 0 or -errno.
+// The caller itself, as it was when this was first asked. 0 or -errno.
+int self_stat(ProcessStat& out);
 int self_id(ProcessId& out);
 
 // A pidfd of exactly this process: opened first and compared after, so a reused pid is never taken

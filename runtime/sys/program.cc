@@ -266,8 +266,8 @@ int start_program(const Program& program, Started& started) {
     if (!fd) return fail(started, "dup", -fd.error());
   }
   *pages.outcome() = {"", 0, 0, -1};
-  Child child = {&program, pages.outcome(), parent.get(),
-                 {stdio[0].get(), stdio[1].get(), stdio[2].get()}};
+  Child child = {
+      &program, pages.outcome(), parent.get(), {stdio[0].get(), stdio[1].get(), stdio[2].get()}};
   int r = 0;
   {
     SignalsBlocked blocked;

@@ -32,19 +32,19 @@ struct Confinement {
 // that joins is not dumpable (CVE-2016-9962) until it has become the program.
 struct Join {
   const Fd* pidfd = nullptr;
-  uint64_t namespaces = 0;       // CLONE_NEW*: those that differ from ours
-  const Fd* root = nullptr;      // its root directory (/proc/PID/root); chroot follows the joins
-  const Fd* cgroup = nullptr;    // born there (CLONE_INTO_CGROUP); null: in ours
+  uint64_t namespaces = 0;     // CLONE_NEW*: those that differ from ours
+  const Fd* root = nullptr;    // its root directory (/proc/PID/root); chroot follows the joins
+  const Fd* cgroup = nullptr;  // born there (CLONE_INTO_CGROUP); null: in ours
   const Confinement* confine = nullptr;
 };
 
 struct Program {
-  const char* path = nullptr;       // absolute
-  const Fd* executable = nullptr;   // execveat(2) of this instead; close-on-exec, so a script, whose
-                                    // interpreter could not open it, is ENOENT (execveat(2), BUGS)
-  bool or_path = false;             // ... and then `path` is tried
-  char* const* argv = nullptr;      // null-terminated
-  char* const* envp = nullptr;      // null-terminated
+  const char* path = nullptr;      // absolute
+  const Fd* executable = nullptr;  // execveat(2) of this instead; close-on-exec, so a script, whose
+                                   // interpreter could not open it, is ENOENT (execveat(2), BUGS)
+  bool or_path = false;            // ... and then `path` is tried
+  char* const* argv = nullptr;     // null-terminated
+  char* const* envp = nullptr;     // null-terminated
   const char* directory = nullptr;  // working directory, resolved where the program runs
   const Fd* input = nullptr;        // become 0, 1 and 2
   const Fd* output = nullptr;

@@ -4,7 +4,8 @@
 //
 //   -n N      the Nth system call, counted from 1 after COMMAND's execve, over all its threads
 //   -k        SIGKILL when it is entered, before it does anything
-//   -e ERRNO  it does nothing and returns this errno (a name or a number)
+//   -e ERRNO  it does nothing and returns this errno (a name or a number); close(2) closes all the
+//             same, and calls that cannot return an error (brk, exit) are left alone
 //   -f        count and strike in COMMAND and all its descendants (-k then kills all of them)
 //   -c        count and strike in the descendants only (the container's init, hooks, the program)
 //   -C        only count (no -n)
@@ -192,6 +193,12 @@ void kill_target(const Run& run, pid_t tid) {
   for (const auto& [each, task] : run.tasks) kill(each, SIGKILL);
 }
 
+// brk returns an address, never an errno; the others do not return.
+bool can_fail(long number) {
+  return number != SYS_exit && number != SYS_exit_group && number != SYS_rt_sigreturn &&
+         number != SYS_brk;
+}
+
 void on_entry(Run* run, pid_t tid, long number) {
   Task& task = run->tasks[tid];
   if (run->options.children_only && task.own) return;
@@ -200,8 +207,9 @@ void on_entry(Run* run, pid_t tid, long number) {
   run->hit = number;
   if (run->options.kill) {
     kill_target(*run, tid);
-  } else if (number != SYS_exit && number != SYS_exit_group && number != SYS_rt_sigreturn) {
-    set_call(tid, true, 0);  // the three above cannot return an error
+  } else if (can_fail(number)) {
+    // close frees the descriptor whatever it returns; so it is done, and then said to have failed.
+    if (number != SYS_close) set_call(tid, true, 0);
     task.struck = true;
   }
 }

@@ -51,12 +51,22 @@ def unable():
         try:
             unshare(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWNET | CLONE_NEWIPC)
             mount("none", "/", None, MS_PRIVATE_REC)
-            mount("none", CGROUP, "cgroup2")
+            _mount_cgroup2()
             os._exit(0)
         except OSError:
             os._exit(1)
     _, status = os.waitpid(pid, 0)
     return None if status == 0 else "cannot make private namespaces with a cgroup2 mount"
+
+
+def _mount_cgroup2():
+    """cgroup2 as this cgroup namespace sees it, in place of what is on CGROUP now. The same tree
+    twice on one place would be EBUSY."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+        kinds = [line.split(" - ")[1].split()[0] for line in file if line.split()[4] == CGROUP]
+    if kinds and kinds[-1] == "cgroup2":
+        umount(CGROUP)
+    mount("none", CGROUP, "cgroup2")
 
 
 def _write(path, text):
@@ -67,7 +77,7 @@ def _write(path, text):
 def _private_mounts():
     unshare(CLONE_NEWNS)
     mount("none", "/", None, MS_PRIVATE_REC)
-    mount("none", CGROUP, "cgroup2")
+    _mount_cgroup2()
 
 
 def inside(function):
@@ -103,8 +113,7 @@ def _enter(own):
     _write(own + "/cgroup.procs", "0")
     unshare(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWNET | CLONE_NEWIPC)
     mount("none", "/", None, MS_PRIVATE_REC)
-    umount(CGROUP)
-    mount("none", CGROUP, "cgroup2")
+    _mount_cgroup2()
     os.mkdir(CGROUP + "/" + LEAF)
     _write("%s/%s/cgroup.procs" % (CGROUP, LEAF), "0")
 

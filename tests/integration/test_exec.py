@@ -230,11 +230,13 @@ def _(c):
     c.exec(box, "true", options=["--cgroup", "../.."]).fails()
 
 
-@h.test("exec keeps to a cgroup that delegates: it joins where init is")
+@h.test("exec keeps to a cgroup that delegates: it joins where init is", needs=("hugetlb",))
 def _(c):
     box = c.bundle(["sh", "-c", "mkdir /sys/fs/cgroup/leaf && echo 0 > "
                     "/sys/fs/cgroup/leaf/cgroup.procs && echo +hugetlb > "
-                    "/sys/fs/cgroup/cgroup.subtree_control; echo up; sleep 1000"])
+                    "/sys/fs/cgroup/cgroup.subtree_control && echo up; sleep 1000"])
+    # With a limit the runtime has to hand the controller down to this cgroup.
+    box.config["linux"]["resources"]["hugepageLimits"] = [{"pageSize": "2MB", "limit": 4 << 20}]
     for mount in box.config["mounts"]:
         if mount["type"] == "cgroup":
             mount["options"].remove("ro")

@@ -29,7 +29,7 @@ def killed_at_every_call(c, args_of, prepare, box):
         if strike.hung:
             points.note(number, "hung")
         points.cleaned(number, box)
-        if not strike.struck:
+        if not strike.struck and not strike.hung:
             break
         number += STRIDE
     points.judge()
@@ -109,7 +109,7 @@ def _(c):
         strike = Strike(c, ["-n", str(number), "-k", "-c"], args)
         if strike.hung:
             points.note(number, "hung")
-        if not strike.struck:
+        if not strike.struck and not strike.hung:
             points.cleaned(number, box)
             break
         if strike.status != 0 and not strike.err.strip():
@@ -159,7 +159,7 @@ def failing(error):
             if wrong:
                 points.note(number, wrong)
             points.cleaned(number, box)
-            if not strike.struck:
+            if not strike.struck and not strike.hung:
                 break
             number += STRIDE
         points.judge()

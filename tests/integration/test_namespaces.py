@@ -66,9 +66,12 @@ def _(c):
         del config["hostname"]
     one, two = c.up(c.sleeper(edit=edit)), c.up(c.sleeper(edit=edit))
     c.exec(one, "sh", "-c", "nc -l -p 7777 > /got 2>&1 < /dev/null & sleep 0.2").ok()
-    c.exec(two, "sh", "-c", "echo across | nc -w 2 127.0.0.1 7777").ok()
-    h.until(lambda: os.path.exists(one.file("got")) and
-            open(one.file("got"), encoding="ascii").read() == "across\n", "the words to arrive")
+
+    def arrived():
+        c.exec(two, "sh", "-c", "echo across | nc -w 2 127.0.0.1 7777")  # until somebody listens
+        with open(one.file("got"), encoding="ascii") as file:
+            return file.read() == "across\n"
+    h.until(arrived, "the words to arrive", 10)
     h.eq("coracle\n", c.exec(two, "hostname").ok().out)
 
 

@@ -23,7 +23,8 @@ inline std::string check_filter(const std::vector<uint64_t>& program) {
         if (in.k % 4 != 0 || in.k >= sizeof(seccomp_data)) return "bad load";
         break;
       case BPF_ALU | BPF_AND | BPF_K:
-      case BPF_RET | BPF_K: break;
+      case BPF_RET | BPF_K:
+        break;
       case BPF_JMP | BPF_JA:
         if (in.k >= left) return "long jump out of the program";
         break;
@@ -33,7 +34,8 @@ inline std::string check_filter(const std::vector<uint64_t>& program) {
       case BPF_JMP | BPF_JSET | BPF_K:
         if (in.jt >= left || in.jf >= left) return "jump out of the program";
         break;
-      default: return "unknown instruction " + std::to_string(in.code);
+      default:
+        return "unknown instruction " + std::to_string(in.code);
     }
   }
   auto last = std::bit_cast<sock_filter>(program.back());
@@ -51,13 +53,26 @@ inline uint32_t run_filter(const std::vector<uint64_t>& program, const seccomp_d
       case BPF_LD | BPF_W | BPF_ABS:
         std::memcpy(&a, reinterpret_cast<const char*>(&data) + in.k, 4);
         break;
-      case BPF_ALU | BPF_AND | BPF_K: a &= in.k; break;
-      case BPF_JMP | BPF_JA: pc += in.k; break;
-      case BPF_JMP | BPF_JEQ | BPF_K: pc += a == in.k ? in.jt : in.jf; break;
-      case BPF_JMP | BPF_JGT | BPF_K: pc += a > in.k ? in.jt : in.jf; break;
-      case BPF_JMP | BPF_JGE | BPF_K: pc += a >= in.k ? in.jt : in.jf; break;
-      case BPF_JMP | BPF_JSET | BPF_K: pc += (a & in.k) ? in.jt : in.jf; break;
-      default: return in.k;  // check_filter() lets only BPF_RET come here
+      case BPF_ALU | BPF_AND | BPF_K:
+        a &= in.k;
+        break;
+      case BPF_JMP | BPF_JA:
+        pc += in.k;
+        break;
+      case BPF_JMP | BPF_JEQ | BPF_K:
+        pc += a == in.k ? in.jt : in.jf;
+        break;
+      case BPF_JMP | BPF_JGT | BPF_K:
+        pc += a > in.k ? in.jt : in.jf;
+        break;
+      case BPF_JMP | BPF_JGE | BPF_K:
+        pc += a >= in.k ? in.jt : in.jf;
+        break;
+      case BPF_JMP | BPF_JSET | BPF_K:
+        pc += (a & in.k) ? in.jt : in.jf;
+        break;
+      default:
+        return in.k;  // check_filter() lets only BPF_RET come here
     }
   }
 }

@@ -74,8 +74,8 @@ TEST_CASE("dispatch: a failing exec is status 255, every other command 1") {
 
 TEST_CASE("dispatch: ids that would leave the state root reach no command") {
   TemporaryDirectory root;
-  for (const char* command : {"state", "start", "kill", "delete", "pause", "resume", "ps",
-                              "create", "run", "exec"}) {
+  for (const char* command :
+       {"state", "start", "kill", "delete", "pause", "resume", "ps", "create", "run", "exec"}) {
     for (const char* id : {"..", ".", "", "a/b", "a b", "a\nb"}) {
       CAPTURE(command);
       CAPTURE(id);

@@ -1,9 +1,8 @@
-#include "runtime/commands/help.h"
-
 #include <doctest/doctest.h>
 
 #include <string>
 
+#include "runtime/commands/help.h"
 #include "spec/error.h"
 #include "spec/text.h"
 

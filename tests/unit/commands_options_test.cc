@@ -1,5 +1,3 @@
-#include "runtime/commands/options.h"
-
 #include <doctest/doctest.h>
 
 #include <set>
@@ -7,6 +5,7 @@
 #include <vector>
 
 #include "runtime/commands/command.h"
+#include "runtime/commands/options.h"
 #include "spec/error.h"
 
 using coracle::commands::Command;
@@ -110,7 +109,8 @@ TEST_CASE("options: lists and numbers") {
   CHECK(out.sample.words == Words{"A=1", "B=2", "C=3"});
   CHECK(out.sample.numbers == std::vector<uint32_t>{1, 4294967295u});
   CHECK(parse({"--number", "7"}).sample.number == 7);
-  for (const char* bad : {"", "-1", "+1", " 1", "1x", "0x10", "4294967296", "99999999999999999999"}) {
+  for (const char* bad :
+       {"", "-1", "+1", " 1", "1x", "0x10", "4294967296", "99999999999999999999"}) {
     CAPTURE(bad);
     CHECK(failure({"--number", bad}) == "option --number: expected a number");
   }
@@ -180,13 +180,16 @@ TEST_CASE("tables: everything engines send is there") {
     std::vector<const char*> names;
   };
   const Row rows[] = {
-      {"create", {"bundle", "pid-file", "console-socket", "pidfd-socket", "no-pivot",
-                  "no-new-keyring", "preserve-fds", "config", "no-subreaper"}},
-      {"run", {"bundle", "pid-file", "console-socket", "pidfd-socket", "no-pivot",
-               "no-new-keyring", "preserve-fds", "config", "no-subreaper", "detach", "keep"}},
-      {"exec", {"process", "console-socket", "pidfd-socket", "pid-file", "detach", "tty", "cwd",
-                "env", "user", "additional-gids", "cap", "no-new-privs", "apparmor",
-                "process-label", "preserve-fds", "cgroup", "ignore-paused"}},
+      {"create",
+       {"bundle", "pid-file", "console-socket", "pidfd-socket", "no-pivot", "no-new-keyring",
+        "preserve-fds", "config", "no-subreaper"}},
+      {"run",
+       {"bundle", "pid-file", "console-socket", "pidfd-socket", "no-pivot", "no-new-keyring",
+        "preserve-fds", "config", "no-subreaper", "detach", "keep"}},
+      {"exec",
+       {"process", "console-socket", "pidfd-socket", "pid-file", "detach", "tty", "cwd", "env",
+        "user", "additional-gids", "cap", "no-new-privs", "apparmor", "process-label",
+        "preserve-fds", "cgroup", "ignore-paused"}},
       {"kill", {"all"}},
       {"delete", {"force"}},
       {"list", {"format", "quiet"}},

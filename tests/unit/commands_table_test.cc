@@ -1,8 +1,7 @@
-#include "runtime/commands/table.h"
-
 #include <doctest/doctest.h>
 
 #include "runtime/commands/ps.h"
+#include "runtime/commands/table.h"
 #include "spec/error.h"
 
 using coracle::commands::align;

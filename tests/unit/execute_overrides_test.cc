@@ -1,7 +1,6 @@
-#include "runtime/execute/overrides.h"
-
 #include <doctest/doctest.h>
 
+#include "runtime/execute/overrides.h"
 #include "spec/error.h"
 
 using coracle::execute::apply;

@@ -60,8 +60,8 @@ struct HookResult {
 };
 
 inline HookResult run(const Bundle& bundle, const std::vector<spec::Hook>& list,
-           hooks::Kind kind = hooks::Kind::kCreateRuntime, std::string_view state = "{}",
-           const hooks::Container* container = nullptr) {
+                      hooks::Kind kind = hooks::Kind::kCreateRuntime, std::string_view state = "{}",
+                      const hooks::Container* container = nullptr) {
   HookResult result;
   hooks::Options options;
   options.bundle = bundle.path();

@@ -133,9 +133,10 @@ TEST_CASE("createContainer: the container's namespaces, the runtime's files") {
   if (!is_root()) return;
   Bundle b;
   FakeContainer c(b, false);
-  std::string look = b.script(
-      "look", "uname -n > host; readlink /proc/self/ns/pid /proc/self/ns/net > ns; pwd > pwd\n"
-              "mount -t tmpfs none rootfs && touch rootfs/inside; cat > state");
+  std::string look =
+      b.script("look",
+               "uname -n > host; readlink /proc/self/ns/pid /proc/self/ns/net > ns; pwd > pwd\n"
+               "mount -t tmpfs none rootfs && touch rootfs/inside; cat > state");
   CHECK(run(b, {hook(look, {}, kPath)}, Kind::kCreateContainer, "{}", &c.container_).error == "");
   CHECK(b.read("host") == "coracle-hooks\n");
   CHECK(b.read("pwd") == b.path() + "\n");
@@ -155,11 +156,14 @@ TEST_CASE("startContainer: the container's files and pid namespace") {
   if (!is_root()) return;
   Bundle b;
   FakeContainer c(b, true);
-  std::string body = "uname -n > /out; readlink /proc/self/ns/pid >> /out; pwd >> /out\n"
-                     "echo \"$0 $*\" >> /out; cat >> /out; test -e " + b.path() + " || echo in >> /out";
+  std::string body =
+      "uname -n > /out; readlink /proc/self/ns/pid >> /out; pwd >> /out\n"
+      "echo \"$0 $*\" >> /out; cat >> /out; test -e " +
+      b.path() + " || echo in >> /out";
   b.script("rootfs/look", body);
-  std::string error = run(b, {hook("/look", {"zero", "a b"}, kPath)}, Kind::kStartContainer, "{}\n",
-                          &c.container_).error;
+  std::string error =
+      run(b, {hook("/look", {"zero", "a b"}, kPath)}, Kind::kStartContainer, "{}\n", &c.container_)
+          .error;
   CHECK(error == "");
   std::string out = b.read("rootfs/out");
   CHECK(has_line(out, "coracle-hooks"));
@@ -182,8 +186,8 @@ TEST_CASE("scripts of a container: interpreter arguments, chains, and none that 
   Bundle b;
   FakeContainer c(b, true);
   auto put = [&](const char* name, const std::string& text) {
-    sys::Fd out = sys::open_at(sys::At::cwd(), b.file(name).c_str(), O_WRONLY | O_CREAT | O_TRUNC,
-                               0, 0755);
+    sys::Fd out =
+        sys::open_at(sys::At::cwd(), b.file(name).c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0, 0755);
     REQUIRE(sys::write_all(out, text) == 0);
   };
   auto start = [&](const char* path) {
@@ -197,8 +201,7 @@ TEST_CASE("scripts of a container: interpreter arguments, chains, and none that 
   CHECK(start("/two") == "");
   CHECK(b.read("rootfs/out") == "/one|first second /two x\n");
   put("rootfs/loop", "#!/loop\n");
-  CHECK(start("/loop") ==
-        "hook startContainer[0] /loop: /loop: Too many levels of symbolic links");
+  CHECK(start("/loop") == "hook startContainer[0] /loop: /loop: Too many levels of symbolic links");
   put("rootfs/empty", "#!\n");
   CHECK(start("/empty") ==
         "hook startContainer[0] /empty: its interpreter cannot be read: Exec format error");
@@ -214,8 +217,8 @@ TEST_CASE("CVE-2019-5736: our binary is not to be had through a hook of the imag
   std::string rootfs = b.path() + "/rootfs";
   REQUIRE(symlink("/proc/1/exe", (rootfs + "/link").c_str()) == 0);
   {
-    sys::Fd out = sys::open_at(sys::At::cwd(), (rootfs + "/script").c_str(), O_WRONLY | O_CREAT, 0,
-                               0755);
+    sys::Fd out =
+        sys::open_at(sys::At::cwd(), (rootfs + "/script").c_str(), O_WRONLY | O_CREAT, 0, 0755);
     REQUIRE(sys::write_all(out, "#!/proc/1/exe\n") == 0);
   }
   // Its /proc does not know us, so there "self" is nobody; pid 1 stands for a shared namespace.

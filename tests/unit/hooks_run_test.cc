@@ -38,10 +38,11 @@ TEST_CASE("hooks run in order, in the bundle, with the state on their input") {
   Bundle b;
   std::string a = b.script("a", "sleep 0.1; echo a >> log; cat >> log; pwd >> log");
   std::string z = b.script("z", "echo z >> log; cat >> log");
-  tests::HookResult r = run(b, {hook(a), hook(z), hook(a)}, Kind::kCreateRuntime, "{\"id\":\"x\"}\n");
+  tests::HookResult r =
+      run(b, {hook(a), hook(z), hook(a)}, Kind::kCreateRuntime, "{\"id\":\"x\"}\n");
   CHECK(r.error == "");
-  CHECK(b.read("log") == "a\n{\"id\":\"x\"}\n" + b.path() + "\nz\n{\"id\":\"x\"}\na\n{\"id\":\"x\"}\n" +
-                             b.path() + "\n");
+  CHECK(b.read("log") == "a\n{\"id\":\"x\"}\n" + b.path() +
+                             "\nz\n{\"id\":\"x\"}\na\n{\"id\":\"x\"}\n" + b.path() + "\n");
 }
 
 TEST_CASE("arguments and environment are those given and no others") {
@@ -59,7 +60,8 @@ TEST_CASE("arguments and environment are those given and no others") {
   CHECK(b.read("env").find("A=") == std::string::npos);
   // No arguments: argv[0] is the path. An empty environment is empty.
   CHECK(run(b, {hook("/bin/cat", {"cat", "/proc/self/environ", b.file("args")})}).error == "");
-  std::string bare = b.script("bare", "tr '\\0' '\\n' < /proc/$$/cmdline > cmd; wc -c < /proc/$$/environ > size");
+  std::string bare =
+      b.script("bare", "tr '\\0' '\\n' < /proc/$$/cmdline > cmd; wc -c < /proc/$$/environ > size");
   CHECK(run(b, {hook(bare)}).error == "");
   CHECK(b.read("cmd") == "/bin/sh\n" + bare + "\n");
   CHECK(b.read("size") == "0\n");
@@ -74,9 +76,10 @@ TEST_CASE("nothing of ours reaches a hook") {
   sigemptyset(&block);
   sigaddset(&block, SIGUSR2);
   sigprocmask(SIG_BLOCK, &block, &before);
-  std::string look = b.script(
-      "look", "ls /proc/self/fd > fds; grep -E 'Sig(Blk|Ign)' /proc/self/status > sig\n"
-              "echo $$ > pid; cut -d' ' -f5 /proc/$$/stat > group");
+  std::string look =
+      b.script("look",
+               "ls /proc/self/fd > fds; grep -E 'Sig(Blk|Ign)' /proc/self/status > sig\n"
+               "echo $$ > pid; cut -d' ' -f5 /proc/$$/stat > group");
   CHECK(run(b, {hook(look, {}, {"PATH=/bin:/usr/bin"})}).error == "");
   signal(SIGUSR1, SIG_DFL);
   sigprocmask(SIG_SETMASK, &before, nullptr);
@@ -113,8 +116,7 @@ TEST_CASE("poststop warns and goes on") {
   CHECK(r.error == "");
   REQUIRE(r.warnings.size() == 2);
   CHECK(r.warnings[0] == "hook poststop[0] " + bad + ": exit status 3");
-  CHECK(r.warnings[1] ==
-        "hook poststop[1] /no/such/hook: execve: No such file or directory");
+  CHECK(r.warnings[1] == "hook poststop[1] /no/such/hook: execve: No such file or directory");
   CHECK(b.read("after-ran") == "");
 }
 
@@ -177,8 +179,9 @@ TEST_CASE("a lot of output and a lot of input, both ways at once") {
   Bundle b;
   std::string state(3 << 20, 'x');
   std::string loud = b.script(
-      "loud", "head -c 1048576 /dev/zero | tr '\\0' o; head -c 1048576 /dev/zero | tr '\\0' e >&2\n"
-              "wc -c > count; echo the end >&2; exit 7");
+      "loud",
+      "head -c 1048576 /dev/zero | tr '\\0' o; head -c 1048576 /dev/zero | tr '\\0' e >&2\n"
+      "wc -c > count; echo the end >&2; exit 7");
   std::string error;
   double took = seconds([&] {
     error = run(b, {hook(loud, {}, {"PATH=/bin:/usr/bin"})}, Kind::kCreateRuntime, state).error;
@@ -186,7 +189,8 @@ TEST_CASE("a lot of output and a lot of input, both ways at once") {
   CHECK(took < 30);
   CHECK(b.read("count") == "3145728\n");
   CHECK(error.find("hook createRuntime[0] " + loud + ": exit status 7: ...eeee") == 0);
-  CHECK(error.find("e" "the end; stdout: ...oooo") != error.npos);
+  CHECK(error.find("e"
+                   "the end; stdout: ...oooo") != error.npos);
   CHECK(error.size() < 2 * hooks::kTailSize + 200);
 }
 

@@ -102,3 +102,29 @@ TEST_CASE("umask") {
     CHECK(line == 0);
   }
 }
+
+TEST_CASE("CAP_SYS_ADMIN stays until the filter is loaded, then goes") {
+  if (!is_root()) return;
+  const int line = in_child(0, [] {
+    constexpr uint64_t kKill = 1 << CAP_KILL, kAdmin = 1 << CAP_SYS_ADMIN;
+    Bench bench;
+    plan::Capabilities caps{};
+    caps.permitted = caps.effective = caps.inheritable = caps.ambient = kKill;
+    caps.flags = plan::kCapabilitiesKeepAdmin;
+    bench.b.init("", plan::SetIds{1000, 1000});
+    bench.b.init("", caps);
+    caps.flags = plan::kCapabilitiesFinal;
+    bench.b.init("", caps);
+    bench.seal();
+    EXPECT(bench.run(0) == 0);
+    EXPECT(bench.run(1) == 0);
+    EXPECT(status_field("CapEff") == (kKill | kAdmin));
+    EXPECT(status_field("CapInh") == kKill);
+    EXPECT(bench.run(2) == 0);
+    EXPECT(status_field("CapEff") == kKill);
+    EXPECT(status_field("CapPrm") == kKill);
+    EXPECT(status_field("CapAmb") == kKill);
+    return 0;
+  });
+  CHECK(line == 0);
+}

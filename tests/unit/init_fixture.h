@@ -159,8 +159,8 @@ inline std::string walk(init::Context& c, plan::Actor actor) {
     c.call = plan::Call::k_none;
     c.text[0] = '\0';
     const long r = init::run_step(c, step);
-    const bool skip = step.on_error == plan::OnError::kSkipMissing &&
-                      (r == -ENOENT || r == -ENOTDIR);
+    const bool skip =
+        step.on_error == plan::OnError::kSkipMissing && (r == -ENOENT || r == -ENOTDIR);
     if (r < 0 && !skip) return step_failure(view, step, c, r);
   }
   return "";

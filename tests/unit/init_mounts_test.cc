@@ -354,6 +354,45 @@ MOUNTING_TEST("init mounts: the init opens the sources where the parent may not"
   CHECK(carry_out(a, [] { return slurp("/etc/hosts"); }) == "x");
 }
 
+// A host directory on a read-only mount, bound without any option of its own.
+static std::string clear_readonly(bool parent_mounts, mode_t bundle_mode) {
+  Bundle bundle;
+  bundle.make_dir("data");
+  chmod(bundle.name().c_str(), bundle_mode);
+  const std::string data = bundle.path("data");
+  int pipe_fds[2];
+  if (pipe(pipe_fds) != 0) abort();
+  const pid_t pid = fork();
+  if (pid == 0) {
+    constexpr unsigned long kLocked = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID;
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) != 0 ||
+        mount("tmpfs", data.c_str(), "tmpfs", 0, nullptr) != 0 ||
+        mount(nullptr, data.c_str(), nullptr, kLocked, nullptr) != 0)
+      _exit(2);
+    Attempt a(bundle);
+    a.userns = true;
+    a.parent_mounts = parent_mounts;
+    a.mount("bind", "data", "/data", {"rbind"});
+    const std::string found = carry_out(a, [] {
+      const int r = mount(nullptr, "/data", nullptr, MS_REMOUNT | MS_BIND | MS_NOSUID, nullptr);
+      return std::string(r == 0 ? "writable" : strerror(errno));
+    });
+    _exit(write(pipe_fds[1], found.data(), found.size()) < 0);
+  }
+  close(pipe_fds[1]);
+  char found[256];
+  const ssize_t n = read(pipe_fds[0], found, sizeof(found));
+  close(pipe_fds[0]);
+  waitpid(pid, nullptr, 0);
+  return std::string(found, n < 0 ? 0 : static_cast<size_t>(n));
+}
+
+MOUNTING_TEST("what the host's mounts restrict stays locked in a user namespace") {
+  CHECK(clear_readonly(false, 0755) == "Operation not permitted");
+  CHECK(clear_readonly(true, 0755) == "Operation not permitted");
+}
+
 // ---- attacks
 // -------------------------------------------------------------------------------------
 

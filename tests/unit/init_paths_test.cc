@@ -34,8 +34,7 @@ struct Rooted {
   }
   std::string place(long fd) {
     char link[512];
-    const ssize_t n =
-        readlink(spec::cat("/proc/self/fd/", fd).c_str(), link, sizeof(link));
+    const ssize_t n = readlink(spec::cat("/proc/self/fd/", fd).c_str(), link, sizeof(link));
     const std::string_view path(link, n < 0 ? 0 : static_cast<size_t>(n));
     const std::string root = bundle.root("");
     if (path.substr(0, root.size()) != root) return spec::cat("OUTSIDE ", path);
@@ -105,8 +104,7 @@ TEST_CASE("paths: loops end") {
 
 TEST_CASE("paths: a chain of 41 dangling links is one too many, 30 are fine") {
   Rooted r;
-  for (int i = 0; i < 60; ++i)
-    r.bundle.link(spec::cat("/l", i + 1), spec::cat("/l", i));
+  for (int i = 0; i < 60; ++i) r.bundle.link(spec::cat("/l", i + 1), spec::cat("/l", i));
   CHECK(r.target("/l30") == "/l60");
   rmdir(r.bundle.root("/l60").c_str());
   CHECK(r.target("/l5") == "Too many levels of symbolic links");

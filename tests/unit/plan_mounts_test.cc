@@ -141,6 +141,22 @@ TEST_CASE("mounts: without rights over the host the init opens the sources, befo
   for (const Step& step : View(b.block.data())) CHECK(step.actor == Actor::kInit);
 }
 
+TEST_CASE("mounts: in a user namespace the init takes its own clones, but for idmapped ones") {
+  Bench b;
+  b.new_userns = true;
+  b.mount("bind", "data", "/data", {"bind"});
+  spec::Mount& mapped = b.mount("bind", "mapped", "/mapped", {"bind"});
+  mapped.uidMappings = {{0, 5, 1}};
+  mapped.gidMappings = {{0, 5, 1}};
+  const View v = b.plan();
+  CHECK(order(v).find("IdmapUserns OpenTree PropagationRoot") == 0);
+  CHECK(count(v, Op::kOpenTree) == 5);
+  CHECK(nth<OpenTree>(v, 3).flags == (kTreeRecursive | kTreeMustBeDirectory | kTreeReplace));
+  CHECK(nth<OpenTree>(v, 3).slot == nth<OpenTree>(v, 0).slot);
+  CHECK(v.str(nth<OpenTree>(v, 4).path) == "/bundle/data");
+  CHECK(nth<OpenTree>(v, 4).slot == nth<OpenTree>(v, 1).slot);
+}
+
 TEST_CASE("mounts: the rootfs") {
   Bench b;
   View v = b.plan();
@@ -197,7 +213,8 @@ TEST_CASE("mounts: a bind takes as few calls as keep its meaning") {
       {{"rbind", "rslave"}, spec::cat("0/0/", MS_SLAVE, "/r ")},
       {{"rbind", "private"}, spec::cat("0/0/", MS_SLAVE, "/r 0/0/", MS_PRIVATE, " ")},
       {{"rbind", "rshared"}, spec::cat("0/0/", MS_SLAVE, "/r 0/0/", MS_SHARED, "/r ")},
-      {{"bind", "noatime"}, spec::cat(MOUNT_ATTR_NOATIME, "/", MOUNT_ATTR__ATIME, "/", MS_SLAVE, " ")},
+      {{"bind", "noatime"},
+       spec::cat(MOUNT_ATTR_NOATIME, "/", MOUNT_ATTR__ATIME, "/", MS_SLAVE, " ")},
   };
   for (const auto& test : cases) {
     CAPTURE(test.calls);
@@ -226,14 +243,16 @@ TEST_CASE("mounts: a bind is told by its options, whatever its type") {
   CHECK(count(b.plan(), Op::kMountTree) == 1);
   Bench plain;
   plain.mount("bind", "data", "/data", {"ro"});
-  CHECK(plain.error() ==
-        "mounts[0].type: a mount is a bind mount if its options have bind or rbind; these have not");
+  CHECK(
+      plain.error() ==
+      "mounts[0].type: a mount is a bind mount if its options have bind or rbind; these have not");
 }
 
 TEST_CASE("mounts: file systems") {
   Bench b;
-  b.mount("tmpfs", "shm", "dev/shm", {"nosuid", "strictatime", "mode=1777", "size=65536k", "sync",
-                                      "async", "lazytime", "rnoexec"});
+  b.mount("tmpfs", "shm", "dev/shm",
+          {"nosuid", "strictatime", "mode=1777", "size=65536k", "sync", "async", "lazytime",
+           "rnoexec"});
   b.mount("devpts", "devpts", "/dev/pts", {"newinstance", "ptmxmode=0666", "gid=5"});
   b.mount("sysfs", "sysfs", "/sys", {"ro"});
   b.mount("cgroup", "cgroup", "/sys/fs/cgroup", {"ro"});
@@ -268,7 +287,7 @@ TEST_CASE("mounts: what a user namespace may be refused has a stand-in") {
   // With a cgroup namespace of its own the kernel mounts the container's cgroup itself.
   b.spec.linux->namespaces.push_back({"cgroup", ""});
   v = b.plan();
-  CHECK(count(v, Op::kOpenTree) == 1);
+  CHECK(count(v, Op::kOpenTree) == 2);  // the rootfs, twice
   CHECK(nth<MountFs>(v, 2).fallback == kNoSlot);
 }
 
@@ -311,16 +330,14 @@ TEST_CASE("mounts: below /proc only what lxcfs emulates") {
   }
   Bench tmpfs;
   tmpfs.mount("tmpfs", "tmpfs", "/proc");
-  CHECK(tmpfs.error() ==
-        "mounts[0].destination: /proc takes a mount of type proc, not \"tmpfs\"");
+  CHECK(tmpfs.error() == "mounts[0].destination: /proc takes a mount of type proc, not \"tmpfs\"");
   Bench bind;
   bind.mount("bind", "/proc", "/proc", {"rbind"});
   View v = bind.plan();
   CHECK(nth<MountTree>(v).flags == (kMountMustBeProc | kMountNoSymlinks));
   Bench root;
   root.mount("tmpfs", "tmpfs", "/..");
-  CHECK(root.error() ==
-        "mounts[0].destination: the container's root is not a place for a mount");
+  CHECK(root.error() == "mounts[0].destination: the container's root is not a place for a mount");
 }
 
 TEST_CASE("mounts: idmapped mounts share user namespaces of equal maps") {

@@ -204,19 +204,22 @@ TEST_CASE("what the steps carry") {
   CHECK(payload<WorkDir>(e).flags == kWorkDirFirst);  // exec makes no directories
 }
 
-TEST_CASE("seccomp before the capabilities go, if it needs one of them") {
+TEST_CASE("seccomp comes last; the capability it may need is kept that long and no longer") {
   Bundle b;
   b.request.seccomp = &kFilter;
   b.request.seccomp_flags =
       SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
   View v = b.create();
-  CHECK(place(v, Op::kPreserveFds) < place(v, Op::kSeccompFilter));
-  CHECK(place(v, Op::kSeccompFilter) < place(v, Op::kBoundingSet));
+  const std::string end = ", await start, record created*, seccomp, capabilities, exec";
+  CHECK(steps(v).ends_with(end));
+  CHECK(payload<Capabilities>(v, 0).flags == kCapabilitiesKeepAdmin);
+  CHECK(payload<Capabilities>(v, 1).flags == kCapabilitiesFinal);
   CHECK(payload<SeccompFilter>(v).program.count == 3);
   CHECK(payload<SeccompFilter>(v).flags == (SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG));
   b.process().noNewPrivileges = true;
   v = b.create();
-  CHECK(place(v, Op::kSeccompFilter) == place(v, Op::kExecute) - 1);
+  CHECK(steps(v).ends_with(", await start, record created*, seccomp, exec"));
+  CHECK(payload<Capabilities>(v).flags == 0);
 }
 
 TEST_CASE("a seccomp listener is handed over while the creator is there") {

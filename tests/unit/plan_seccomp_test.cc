@@ -48,20 +48,31 @@ spec::LinuxSeccompArg arg(uint32_t index, std::string_view op, uint64_t value, u
   return a;
 }
 
-uint32_t verdict(const Program& p, int nr, std::vector<uint64_t> args = {},
+// By both ways: the one that compile() takes, and libseccomp's. verdict() compares them.
+struct Made : Program {
+  std::vector<uint64_t> by_library;
+};
+
+Made make(const spec::LinuxSeccomp& s) {
+  plan::Warnings warnings;
+  Made p{compile(s, warnings), {}};
+  CHECK(check_filter(p.instructions) == "");
+  Profile profile = resolve(s, warnings);
+  p.by_library = library_program(profile);
+  if (wants_enosys(profile)) add_enosys(profile, p.by_library);
+  CHECK(check_filter(p.by_library) == "");
+  return p;
+}
+
+uint32_t verdict(const Made& p, int nr, std::vector<uint64_t> args = {},
                  uint32_t arch = AUDIT_ARCH_X86_64) {
   seccomp_data data = {};
   data.nr = nr;
   data.arch = arch;
   for (size_t i = 0; i < args.size(); ++i) data.args[i] = args[i];
-  return run_filter(p.instructions, data);
-}
-
-Program make(const spec::LinuxSeccomp& s) {
-  plan::Warnings warnings;
-  Program p = compile(s, warnings);
-  CHECK(check_filter(p.instructions) == "");
-  return p;
+  uint32_t result = run_filter(p.instructions, data);
+  CHECK(run_filter(p.by_library, data) == result);
+  return result;
 }
 
 std::string refusal(const spec::LinuxSeccomp& s) {
@@ -81,8 +92,9 @@ int number(const char* name) { return seccomp_syscall_resolve_name(name); }
 int call_under_filter(const Program& p, long nr) {
   pid_t child = fork();
   if (child == 0) {
-    sock_fprog prog = {static_cast<unsigned short>(p.instructions.size()),
-                       reinterpret_cast<sock_filter*>(const_cast<uint64_t*>(p.instructions.data()))};
+    sock_fprog prog = {
+        static_cast<unsigned short>(p.instructions.size()),
+        reinterpret_cast<sock_filter*>(const_cast<uint64_t*>(p.instructions.data()))};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) _exit(250);
     if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, p.flags, &prog) != 0) _exit(251);
     long result = syscall(nr, 0, 0, 0);
@@ -114,7 +126,7 @@ TEST_CASE("each action becomes its verdict") {
     bool allow = row.value == SECCOMP_RET_ALLOW;
     s.defaultAction = allow ? "SCMP_ACT_LOG" : "SCMP_ACT_ALLOW";
     s.syscalls = {rule({"getpid"}, row.name)};
-    Program p = make(s);
+    Made p = make(s);
     CHECK(verdict(p, SYS_getpid) == row.value);
     CHECK(verdict(p, SYS_getppid) == (allow ? SECCOMP_RET_LOG : SECCOMP_RET_ALLOW));
     CHECK_FALSE(p.notify);
@@ -128,7 +140,7 @@ TEST_CASE("errno values: of a rule, of the default, and where none may be") {
   s.syscalls = {rule({"getpid"}, "SCMP_ACT_ERRNO"), rule({"getppid"}, "SCMP_ACT_TRACE")};
   s.syscalls[0].errnoRet = 77;
   s.syscalls[1].errnoRet = 5000;
-  Program p = make(s);
+  Made p = make(s);
   CHECK(verdict(p, SYS_getpid) == (kErrno | 77));
   CHECK(verdict(p, SYS_getppid) == (SECCOMP_RET_TRACE | 5000));
   s.syscalls[0].errnoRet = 4096;
@@ -150,18 +162,16 @@ TEST_CASE("the operators, on both halves of 64 bits") {
     const char* op;
     bool below, equal, above;
   };
-  const Row rows[] = {{"SCMP_CMP_NE", true, false, true},  {"SCMP_CMP_LT", true, false, false},
-                      {"SCMP_CMP_LE", true, true, false},  {"SCMP_CMP_EQ", false, true, false},
-                      {"SCMP_CMP_GE", false, true, true},  {"SCMP_CMP_GT", false, false, true}};
+  const Row rows[] = {{"SCMP_CMP_NE", true, false, true}, {"SCMP_CMP_LT", true, false, false},
+                      {"SCMP_CMP_LE", true, true, false}, {"SCMP_CMP_EQ", false, true, false},
+                      {"SCMP_CMP_GE", false, true, true}, {"SCMP_CMP_GT", false, false, true}};
   const uint64_t pivot = 0x0000000500000007;
   for (const Row& row : rows) {
     CAPTURE(row.op);
     spec::LinuxSeccomp s = deny_profile();
     s.syscalls = {rule({"ioctl"}, "SCMP_ACT_ALLOW", {arg(1, row.op, pivot)})};
-    Program p = make(s);
-    auto allowed = [&](uint64_t v) {
-      return verdict(p, SYS_ioctl, {0, v}) == SECCOMP_RET_ALLOW;
-    };
+    Made p = make(s);
+    auto allowed = [&](uint64_t v) { return verdict(p, SYS_ioctl, {0, v}) == SECCOMP_RET_ALLOW; };
     CHECK(allowed(pivot - 1) == row.below);
     CHECK(allowed(0x00000004ffffffff) == row.below);
     CHECK(allowed(0xffffffff) == row.below);
@@ -171,7 +181,7 @@ TEST_CASE("the operators, on both halves of 64 bits") {
   }
   spec::LinuxSeccomp s = deny_profile();
   s.syscalls = {rule({"clone"}, "SCMP_ACT_ALLOW", {arg(0, "SCMP_CMP_MASKED_EQ", 0x7e020000, 0)})};
-  Program p = make(s);
+  Made p = make(s);
   CHECK(verdict(p, SYS_clone, {0x11}) == SECCOMP_RET_ALLOW);
   CHECK(verdict(p, SYS_clone, {0x10000011}) == (kErrno | EPERM));
 }
@@ -182,7 +192,7 @@ TEST_CASE("several conditions: all must hold, unless they are on one argument") 
       rule({"fcntl"}, "SCMP_ACT_ALLOW", {arg(0, "SCMP_CMP_EQ", 1), arg(1, "SCMP_CMP_EQ", 2)}),
       rule({"ioctl"}, "SCMP_ACT_ALLOW",
            {arg(1, "SCMP_CMP_EQ", 1), arg(1, "SCMP_CMP_EQ", 2), arg(2, "SCMP_CMP_EQ", 9)})};
-  Program p = make(s);
+  Made p = make(s);
   CHECK(verdict(p, SYS_fcntl, {1, 2}) == SECCOMP_RET_ALLOW);
   CHECK(verdict(p, SYS_fcntl, {1, 3}) == (kErrno | EPERM));
   CHECK(verdict(p, SYS_fcntl, {0, 2}) == (kErrno | EPERM));
@@ -195,12 +205,12 @@ TEST_CASE("several conditions: all must hold, unless they are on one argument") 
 TEST_CASE("architectures: their own numbers, and a stranger is killed") {
   spec::LinuxSeccomp s = deny_profile();
   s.syscalls = {rule({"getpid", "write", "socketcall"})};
-  Program p = make(s);
+  Made p = make(s);
   CHECK(verdict(p, SYS_getpid) == SECCOMP_RET_ALLOW);
-  CHECK(verdict(p, 20) == (kErrno | EPERM));                                 // writev here ...
-  CHECK(verdict(p, 20, {}, AUDIT_ARCH_I386) == SECCOMP_RET_ALLOW);           // ... getpid there
-  CHECK(verdict(p, 102, {}, AUDIT_ARCH_I386) == SECCOMP_RET_ALLOW);          // socketcall
-  CHECK(verdict(p, SYS_getpid | 0x40000000) == SECCOMP_RET_ALLOW);           // x32
+  CHECK(verdict(p, 20) == (kErrno | EPERM));                         // writev here ...
+  CHECK(verdict(p, 20, {}, AUDIT_ARCH_I386) == SECCOMP_RET_ALLOW);   // ... getpid there
+  CHECK(verdict(p, 102, {}, AUDIT_ARCH_I386) == SECCOMP_RET_ALLOW);  // socketcall
+  CHECK(verdict(p, SYS_getpid | 0x40000000) == SECCOMP_RET_ALLOW);   // x32
   CHECK(verdict(p, SYS_getpid, {}, AUDIT_ARCH_AARCH64) == SECCOMP_RET_KILL_THREAD);
   s.architectures.clear();
   p = make(s);
@@ -211,9 +221,10 @@ TEST_CASE("architectures: their own numbers, and a stranger is killed") {
 
 TEST_CASE("all 23 architectures of the specification are taken, others refused") {
   for (const char* name :
-       {"X86", "X86_64", "X32", "ARM", "AARCH64", "LOONGARCH64", "M68K", "MIPS", "MIPS64",
-        "MIPS64N32", "MIPSEL", "MIPSEL64", "MIPSEL64N32", "PPC", "PPC64", "PPC64LE", "S390",
-        "S390X", "PARISC", "PARISC64", "RISCV64", "SH", "SHEB"}) {
+       {"X86",         "X86_64",   "X32",     "ARM",       "AARCH64", "LOONGARCH64",
+        "M68K",        "MIPS",     "MIPS64",  "MIPS64N32", "MIPSEL",  "MIPSEL64",
+        "MIPSEL64N32", "PPC",      "PPC64",   "PPC64LE",   "S390",    "S390X",
+        "PARISC",      "PARISC64", "RISCV64", "SH",        "SHEB"}) {
     CAPTURE(name);
     std::string full = std::string("SCMP_ARCH_") + name;
     spec::LinuxSeccomp s = deny_profile();
@@ -232,7 +243,7 @@ TEST_CASE("calls above the highest known number get ENOSYS where the default den
   spec::LinuxSeccomp s = deny_profile();
   s.syscalls = {rule({"getpid", "openat2", "no_such_call_at_all"}),
                 rule({"faccessat2"}, "SCMP_ACT_ERRNO")};
-  Program p = make(s);
+  Made p = make(s);
   CHECK(p.unknown == std::vector<std::string>{"no_such_call_at_all"});
   int highest = number("faccessat2");
   CHECK(verdict(p, highest) == (kErrno | EPERM));
@@ -293,14 +304,15 @@ TEST_CASE("NOTIFY") {
   CHECK(refusal(s) == "linux.seccomp.listenerPath: SCMP_ACT_NOTIFY needs a listenerPath");
   s.listenerPath = "/run/agent.sock";
   s.flags = spec::Strings{"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", "SECCOMP_FILTER_FLAG_TSYNC"};
-  Program p = make(s);
+  Made p = make(s);
   CHECK(p.notify);
   CHECK(p.flags == (1 | 16 | 32));
   CHECK(verdict(p, SYS_getpid) == SECCOMP_RET_USER_NOTIF);
   for (const char* name : {"write", "sendmsg"}) {
     s.syscalls[0].names = {name};
     CHECK(refusal(s) == std::string("linux.seccomp.syscalls[0].action: SCMP_ACT_NOTIFY cannot be "
-                                    "used for the ") + name + " syscall");
+                                    "used for the ") +
+                            name + " syscall");
   }
   s.syscalls[0].names = {"no_such_call_at_all"};
   s.flags.reset();
@@ -319,8 +331,7 @@ TEST_CASE("what is wrong is told with its path") {
   s.syscalls[1] = rule({"getpid"}, "");
   CHECK(refusal(s) == "linux.seccomp.syscalls[1].action: unknown action \"\"");
   s.syscalls[1] = rule({"ioctl"}, "SCMP_ACT_ALLOW", {arg(1, "SCMP_CMP_ALMOST", 1)});
-  CHECK(refusal(s) ==
-        "linux.seccomp.syscalls[1].args[0].op: unknown operator \"SCMP_CMP_ALMOST\"");
+  CHECK(refusal(s) == "linux.seccomp.syscalls[1].args[0].op: unknown operator \"SCMP_CMP_ALMOST\"");
   s.syscalls[1] = rule({"ioctl"}, "SCMP_ACT_ALLOW", {arg(6, "SCMP_CMP_EQ", 1)});
   CHECK(refusal(s) == "linux.seccomp.syscalls[1].args[0].index: is above 5");
 }
@@ -330,7 +341,7 @@ TEST_CASE("the kernel takes the filter and obeys it") {
   s.defaultAction = "SCMP_ACT_ALLOW";
   s.syscalls = {rule({"getppid"}, "SCMP_ACT_ERRNO"), rule({"getuid"}, "SCMP_ACT_KILL_PROCESS")};
   s.syscalls[0].errnoRet = 33;
-  Program p = make(s);
+  Made p = make(s);
   CHECK(call_under_filter(p, SYS_getppid) == 33);
   CHECK(call_under_filter(p, SYS_getpid) == 0);
   CHECK(call_under_filter(p, SYS_getuid) == 1000 + SIGSYS);
@@ -339,4 +350,8 @@ TEST_CASE("the kernel takes the filter and obeys it") {
   p = make(s);
   CHECK(call_under_filter(p, SYS_getpid) == EPERM);
   CHECK(call_under_filter(p, 600) == ENOSYS);
+  for (const std::vector<uint64_t>& program : {p.by_library, p.instructions}) {
+    p.instructions = program;
+    CHECK(call_under_filter(p, SYS_getpid) == EPERM);
+  }
 }

@@ -1,11 +1,10 @@
-#include "runtime/log.h"
-
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <string>
 
+#include "runtime/log.h"
 #include "runtime/sys/file.h"
 #include "tests/unit/temporary_directory.h"
 

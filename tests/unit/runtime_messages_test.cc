@@ -1,9 +1,9 @@
 // The words that engines match, letter by letter: a change here is a change of an interface.
-#include "runtime/messages.h"
-
 #include <doctest/doctest.h>
 
 #include <string>
+
+#include "runtime/messages.h"
 
 namespace messages = coracle::messages;
 

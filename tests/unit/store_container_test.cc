@@ -1,5 +1,3 @@
-#include "runtime/store/container.h"
-
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -13,6 +11,7 @@
 #include <string>
 
 #include "runtime/messages.h"
+#include "runtime/store/container.h"
 #include "runtime/sys/file.h"
 #include "spec/error.h"
 #include "tests/unit/temporary_directory.h"
@@ -214,7 +213,8 @@ TEST_CASE("start socket: one end for create, one for start, from any depth of di
   TemporaryDirectory root;
   std::string deep = root.path();
   for (int i = 0; i < 3; ++i) deep += "/" + std::string(100, 'd');
-  REQUIRE(sys::mkdir_at(sys::At::cwd(), (root.path() + "/" + std::string(100, 'd')).c_str(), 0700) == 0);
+  REQUIRE(sys::mkdir_at(sys::At::cwd(), (root.path() + "/" + std::string(100, 'd')).c_str(),
+                        0700) == 0);
   store::prepare_root({deep, true, false});
   Container c = Container::create_new(deep, "c1");
   {

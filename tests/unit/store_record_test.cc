@@ -1,9 +1,8 @@
-#include "runtime/store/record.h"
-
 #include <doctest/doctest.h>
 
 #include <string>
 
+#include "runtime/store/record.h"
 #include "spec/error.h"
 
 using coracle::spec::Error;
@@ -30,6 +29,7 @@ Record full_record() {
   r.rootless = true;
   r.terminal = true;
   r.namespaces = 0x6c020000;
+  r.own_pids = true;
   r.intel_rdt = "/sys/fs/resctrl/c1";
   r.annotations = {{"org.x", "ä"}, {"", ""}};
   return r;
@@ -56,6 +56,7 @@ TEST_CASE("record: what was written is read back") {
   CHECK(b.rootless);
   CHECK(b.terminal);
   CHECK(b.namespaces == a.namespaces);
+  CHECK(b.own_pids);
   CHECK(b.intel_rdt == a.intel_rdt);
   CHECK(b.annotations == a.annotations);
 }
@@ -87,7 +88,8 @@ TEST_CASE("record: keys of later versions are passed over") {
 
 TEST_CASE("record: damage is an error with its place") {
   std::string text = to_json(full_record());
-  for (const char* bad : {"", "{", "[]", "{}", "{\"format\":1}", "{\"format\":2,\"phase\":\"created\"}"}) {
+  for (const char* bad :
+       {"", "{", "[]", "{}", "{\"format\":1}", "{\"format\":2,\"phase\":\"created\"}"}) {
     CAPTURE(bad);
     CHECK_THROWS_AS(parse_record(bad, "state.json"), Error);
   }

@@ -1,5 +1,3 @@
-#include "runtime/store/root.h"
-
 #include <doctest/doctest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -7,6 +5,7 @@
 
 #include <string>
 
+#include "runtime/store/root.h"
 #include "spec/error.h"
 #include "tests/unit/temporary_directory.h"
 

@@ -128,10 +128,15 @@ TEST_CASE("each part of a profile makes another key") {
       [](auto& s) { s.flags.emplace(); },
       [](auto& s) { s.flags = spec::Strings{"SECCOMP_FILTER_FLAG_LOG"}; },
       [](auto& s) { s.listenerPath = "/x"; },
-      [](auto& s) { s.syscalls[0].names = {"getpid", "personalit", "y"}; },
+      [](auto& s) {
+        s.syscalls[0].names = {"getpid", "personalit", "y"};
+      },
       [](auto& s) { s.syscalls[0].names = {"getpid"}; },
       [](auto& s) { s.syscalls[0].action = "SCMP_ACT_LOG"; },
-      [](auto& s) { s.syscalls[0].action = "SCMP_ACT_TRACE"; s.syscalls[0].errnoRet = 1; },
+      [](auto& s) {
+        s.syscalls[0].action = "SCMP_ACT_TRACE";
+        s.syscalls[0].errnoRet = 1;
+      },
       [](auto& s) { s.syscalls[0].args[0].index = 1; },
       [](auto& s) { s.syscalls[0].args[0].value = 1; },
       [](auto& s) { s.syscalls[0].args[0].valueTwo = 1; },
@@ -155,8 +160,12 @@ TEST_CASE("a damaged file is made anew") {
   Root root;
   Program right = get(root, profile());
   const std::string good = root.read();
-  std::vector<std::string> bad = {"", "x", good.substr(0, 31), good.substr(0, good.size() - 8),
-                                  good + std::string(8, '\0'), std::string(good.size(), '\0'),
+  std::vector<std::string> bad = {"",
+                                  "x",
+                                  good.substr(0, 31),
+                                  good.substr(0, good.size() - 8),
+                                  good + std::string(8, '\0'),
+                                  std::string(good.size(), '\0'),
                                   std::string(1 << 20, 'x')};
   // Every byte counts, but for the padding behind the key.
   for (size_t at = 0; at < good.size(); at += 5) {

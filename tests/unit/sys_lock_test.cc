@@ -1,5 +1,3 @@
-#include "runtime/sys/lock.h"
-
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -9,6 +7,7 @@
 #include <string>
 
 #include "runtime/sys/file.h"
+#include "runtime/sys/lock.h"
 #include "runtime/sys/spawn.h"
 #include "runtime/sys/unix_socket.h"
 #include "tests/unit/temporary_directory.h"

@@ -1,5 +1,3 @@
-#include "runtime/sys/process.h"
-
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -8,6 +6,7 @@
 #include <string>
 
 #include "runtime/sys/clock.h"
+#include "runtime/sys/process.h"
 
 namespace sys = coracle::sys;
 

@@ -1,0 +1,16 @@
+// The few questions and acts about mounts that the parent has.
+#pragma once
+
+#include <cstdint>
+
+namespace coracle::sys {
+
+// The id of the mount that `path` leads to, through everything mounted on it (statx(2),
+// STATX_MNT_ID, Linux 5.8). 0 if there is no such path.
+uint64_t mount_id(const char* path);
+
+// Detaches the topmost mount at `path` with all below it (umount2(2), MNT_DETACH); a symlink at its
+// end is not followed. 0 or -errno.
+int unmount(const char* path);
+
+}  // namespace coracle::sys
