@@ -99,8 +99,12 @@ void Creation::run(const plan::IdMaps& p) {
   if (child_.channel.send_go(current_) < 0) init_is_gone();
 }
 
+// prestart, deprecated, has always been told "created" (runtime-tools, hooks_stdin); the kinds that
+// replaced it are told what runtime-spec says of that moment.
 void Creation::run(const plan::Hooks& p) {
-  run_hooks(static_cast<plan::HookKind>(p.kind), spec(), *container_, store::Status::kCreating,
+  const auto kind = static_cast<plan::HookKind>(p.kind);
+  const bool old = kind == plan::HookKind::kPrestart;
+  run_hooks(kind, spec(), *container_, old ? store::Status::kCreated : store::Status::kCreating,
             &child_.pidfd);
 }
 

@@ -145,9 +145,7 @@ class Joining {
   }
 
   void start_child(const plan::Clone& clone) {
-    const plan::View view(block_.data());
-    auto* slots = reinterpret_cast<int32_t*>(block_.data() + view.header().slots.off);
-    slots[view.list<plan::Join>(clone.join)[0].slot] = init_.get();
+    fill_slots(clone);
     try {
       child_ = launch_in(clone, container_.record().cgroup_path, request_.cgroup);
     } catch (const Error& e) {
@@ -155,6 +153,21 @@ class Joining {
       // cgroup: only a leaf may have processes then (cgroup-v2.rst). Its init is in one.
       if (e.code() != EBUSY || !request_.cgroup.empty()) throw;
       child_ = launch_in(clone, cgroup_of_init(), "");
+    }
+  }
+
+  // The two slots of make_exec: whose namespaces to join, and, where the mount namespace is the
+  // host's own, the container's root in it.
+  void fill_slots(const plan::Clone& clone) {
+    const plan::View view(block_.data());
+    auto* slots = reinterpret_cast<int32_t*>(block_.data() + view.header().slots.off);
+    slots[view.list<plan::Join>(clone.join)[0].slot] = init_.get();
+    for (const plan::Step& step : view) {
+      if (step.op != Op::kEnterRoot) continue;
+      const std::string path = cat("/proc/", container_.record().process.pid, "/root");
+      root_ = sys::open_at(sys::At::cwd(), path.c_str(), O_PATH | O_DIRECTORY);
+      if (!root_) throw Error(path, root_.error());
+      slots[step.as<plan::EnterRoot>().slot] = root_.get();
     }
   }
 
@@ -204,6 +217,7 @@ class Joining {
   plan::Host host_;
   std::vector<unsigned char> block_;
   sys::Fd init_;
+  sys::Fd root_;
   sys::Fd console_;
   Child child_;
 };

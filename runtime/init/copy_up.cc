@@ -58,7 +58,8 @@ static long copy_file(Context& c, long from, long to, const char* name) {
   const long out =
       syscall(__NR_openat, to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   const long r = out < 0 ? fail_on(c, Call::k_open, out, name) : copy_content(c, in, out, name);
-  close_fds(in, out);
+  close_fd(in);
+  close_fd(out);
   return r;
 }
 
@@ -71,7 +72,8 @@ static long copy_subdirectory(Context& c, long from, long to, const char* name, 
   const long out = syscall(__NR_openat, to, name, kFlags);
   long r = out < 0 ? fail_on(c, Call::k_open, out, name) : copy_directory(c, in, out, depth + 1);
   if (r == 0) copy_xattrs(in, out);
-  close_fds(in, out);
+  close_fd(in);
+  close_fd(out);
   return r;
 }
 
@@ -149,7 +151,8 @@ long copy_up(Context& c, long from, long to) {
   if (in < 0) return fail(c, Call::k_open, in);
   const long out = syscall(__NR_openat, to, ".", kFlags);
   const long r = out < 0 ? fail(c, Call::k_open, out) : copy_directory(c, in, out, 0);
-  close_fds(in, out);
+  close_fd(in);
+  close_fd(out);
   return r;
 }
 

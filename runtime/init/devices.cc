@@ -62,7 +62,7 @@ static long bind_node(Context& c, const plan::MakeNode& p, long dir, const char*
   }
   const long target = open_node_target(c, dir, name);
   const long r = target < 0 ? target : attach(c, tree, target);
-  close_fds(tree, target);
+  done_with(c, tree, target);
   return r;
 }
 

@@ -29,6 +29,7 @@ long run(Context& c, const plan::Keyring& p) {
   if (id == -ENOSYS) return 0;
   if (id == -EDQUOT) detail(c).put("quota of keys exceeded, see kernel.keys.maxkeys");
   if (id < 0) return fail(c, Call::k_keyctl, id);
+  if (id == 0) return 0;  // the session keyring was this one already
   const long r =
       syscall(__NR_keyctl, KEYCTL_SETPERM, id, kPossessorAll | kUserViewReadSearchLink, 0, 0);
   // EACCES: found by name and another user's; who made it has set the permissions.

@@ -15,6 +15,7 @@ struct Context {
   int procfs;           // private procfs (fsmount, never attached); -1 until first needed
   int mask_tmpfs;       // the one tmpfs all masked directories share; -1 until first needed
   int sync;             // this side's end of the sync socket
+  bool closes_late;     // done_with() leaves fds open: PreserveFds closes all at once
   int start;            // connection on which the outcome of `start` is reported; -1: sync
   uint64_t held;        // permitted capabilities when the sets were first made
   const char* program;  // result of ResolveProgram, or null

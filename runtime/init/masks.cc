@@ -33,7 +33,7 @@ static long mask_file(Context& c, long target, long null) {
   const long tree = clone_tree(c, null, "", AT_EMPTY_PATH);
   if (tree < 0) return tree;
   const long r = attach(c, tree, target);
-  close_fd(tree);
+  done_with(c, tree);
   return r;
 }
 
@@ -55,7 +55,7 @@ static long mask_directory(Context& c, long target, const char* label) {
   const long tree = clone_tree(c, c.mask_tmpfs, "", AT_EMPTY_PATH);
   if (tree < 0) return tree;
   const long r = attach(c, tree, target);
-  close_fd(tree);
+  done_with(c, tree);
   return r;
 }
 
@@ -71,7 +71,7 @@ long run(Context& c, const plan::MaskPath& p) {
   } else {
     r = mask_file(c, target, c.fd(p.null));
   }
-  close_fd(target);
+  done_with(c, target);
   return r;
 }
 
@@ -84,7 +84,7 @@ long run(Context& c, const plan::ReadonlyPath& p) {
   long r = tree;
   if (tree >= 0) r = set_attr(c, tree, MOUNT_ATTR_RDONLY, AT_RECURSIVE);
   if (r == 0) r = attach(c, tree, target);
-  close_fds(target, tree);
+  done_with(c, target, tree);
   return r;
 }
 

@@ -148,11 +148,7 @@ long run(Context& c, const plan::MountFs& p) {
   long fs = -1;
   const long mount = open_mount(c, p, target, fs);
   const long r = mount < 0 ? mount : attach(c, mount, target.fd);
-  if (fs < 0) {
-    close_fds(target.fd, mount);
-  } else {
-    close_fds(target.fd, fs, mount);
-  }
+  done_with(c, target.fd, fs, mount);
   return r;
 }
 
@@ -205,7 +201,7 @@ static long mount_tree(Context& c, const plan::MountTree& p, long tree) {
   }
   if (target.fd < 0) return target.fd;
   const long r = attach(c, tree, target.fd);
-  close_fd(target.fd);
+  done_with(c, target.fd);
   return r;
 }
 
@@ -214,7 +210,7 @@ long run(Context& c, const plan::MountTree& p) {
   const long tree = c.fd(p.slot);
   if (tree < 0) return fail(c, Call::k_open_tree, -EBADF);
   const long r = mount_tree(c, p, tree);
-  close_fd(tree);
+  done_with(c, tree);
   c.fd(p.slot) = -1;
   return r;
 }

@@ -4,6 +4,7 @@
 #include <asm/statfs.h>
 #include <linux/magic.h>
 
+#include "runtime/init/detached.h"
 #include "runtime/init/open.h"
 #include "runtime/init/text.h"
 
@@ -138,7 +139,7 @@ static long make_rest(const Walk& w, long dir, size_t start) {
     long r = line.full ? -ENAMETOOLONG : equal(name, "..", 3) ? -ENOENT : 0;
     if (r == 0) r = make_component(w, dir, name, w.text[next] == '\0');
     if (r == -EEXIST) r = take_existing(w, dir, name, start, end);
-    close_fd(dir);
+    done_with(w.c, dir);
     if (r < 0) return r == -ERESTART ? r : fail_at(w.c, Call::k_mkdir, r, name);
     dir = r;
     start = end;

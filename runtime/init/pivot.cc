@@ -24,14 +24,14 @@ long run(Context& c, const plan::PropagationRoot& p) {
 // The place of the rootfs in this mount namespace. Where the path cannot be walked (mapped root of
 // a user namespace has no right of its own on the host's directories), "/" does as well: the
 // process's own root stays the host's until the pivot.
-static long attach_at(long tree, const char* path) {
+static long attach_at(const Context& c, long tree, const char* path) {
   const long target = syscall(__NR_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (target == -EACCES)
     return syscall(__NR_move_mount, tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
   if (target < 0) return target;
   const long r = syscall(__NR_move_mount, tree, "", target, "",
                          MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
-  close_fd(target);
+  done_with(c, target);
   return r;
 }
 
@@ -39,7 +39,7 @@ static long attach_at(long tree, const char* path) {
 // the fd.
 long run(Context& c, const plan::AttachRoot& p) {
   const long tree = c.fd(p.slot);
-  long r = attach_at(tree, c.str(p.path));
+  long r = attach_at(c, tree, c.str(p.path));
   if (r < 0) return fail(c, Call::k_move_mount, r);
   r = syscall(__NR_fchdir, tree);
   if (r < 0) return fail(c, Call::k_chdir, r);
@@ -92,14 +92,23 @@ long run(Context& c, const plan::PivotRoot& p) {
   if (r < 0) return r;
   r = syscall(__NR_chdir, "/");
   if (r < 0) return fail(c, Call::k_chdir, r);
-  // What led to the host's tree, or is needed no more.
+  // What led to the host's tree, or is needed no more; gone for good before the program runs.
   if (p.null != plan::kNoSlot) {
-    close_fd(c.fd(p.null));
+    done_with(c, c.fd(p.null));
     c.fd(p.null) = -1;
   }
-  close_fd(c.mask_tmpfs);
+  done_with(c, c.mask_tmpfs);
   c.mask_tmpfs = -1;
   return 0;
+}
+
+long run(Context& c, const plan::EnterRoot& p) {
+  long r = syscall(__NR_fchdir, c.fd(p.slot));
+  if (r < 0) return fail(c, Call::k_chdir, r);
+  r = enter_among_host_mounts(c);
+  if (r < 0) return r;
+  r = syscall(__NR_chdir, "/");
+  return r < 0 ? fail(c, Call::k_chdir, r) : 0;
 }
 
 long run(Context& c, const plan::RootAttr& p) { return set_attrs(c, c.root, p.attrs); }

@@ -88,9 +88,14 @@ long write_proc(Context& c, long proc, const char* path, const char* value, size
   return r < 0 ? r : 0;
 }
 
-// "PID/name": /proc/self is a symlink, which is not followed.
-static void path_of(Context& c, long pid, const char* name) {
-  Line{c.path, sizeof(c.path)}.number(static_cast<uint64_t>(pid)).put('/').put(name);
+// "PID/name" in c.path. The PID is what the symlink "self" says, which itself is not followed: our
+// number in the pid namespace of that procfs, whichever it is.
+static long own_path(Context& c, long proc, const char* name) {
+  const long n = syscall(__NR_readlinkat, proc, "self", c.path, 32);
+  if (n < 0) return fail(c, Call::k_readlink, n);
+  Line path{c.path, sizeof(c.path), static_cast<size_t>(n)};
+  path.put('/').put(name);
+  return 0;
 }
 
 long run(Context& c, const plan::OomScoreAdj& p) {
@@ -100,8 +105,8 @@ long run(Context& c, const plan::OomScoreAdj& p) {
   Line text{digits, sizeof(digits)};
   if (p.value < 0) text.put('-');
   text.number(static_cast<uint64_t>(p.value < 0 ? -static_cast<int64_t>(p.value) : p.value));
-  path_of(c, syscall(__NR_getpid), "oom_score_adj");
-  return write_proc(c, proc, c.path, digits, text.used);
+  const long r = own_path(c, proc, "oom_score_adj");
+  return r < 0 ? r : write_proc(c, proc, c.path, digits, text.used);
 }
 
 // Reading the attribute gives the context (SELinux: with a NUL or newline behind; AppArmor's exec
@@ -127,11 +132,12 @@ static const char* label_in(const char* value) {
 long run(Context& c, const plan::ProcessLabel& p) {
   const long proc = own_procfs(c);
   if (proc < 0) return proc;
-  path_of(c, syscall(__NR_getpid), "attr/");
+  long r = own_path(c, proc, "attr/");
+  if (r < 0) return r;
   Line path{c.path, sizeof(c.path), length(c.path)};
   path.put(c.str(p.attribute));
   const char* value = c.str(p.value);
-  const long r = write_proc(c, proc, c.path, value, length(value));
+  r = write_proc(c, proc, c.path, value, length(value));
   return r < 0 ? r : verify_label(c, proc, label_in(value));
 }
 

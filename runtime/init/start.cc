@@ -74,6 +74,7 @@ extern "C" [[noreturn]] __attribute__((used)) void coracle_init_main(long* stack
   context.base = reinterpret_cast<unsigned char*>(base);
   context.root = context.procfs = context.mask_tmpfs = context.start = -1;
   context.sync = context.header().sync_fd;
+  context.closes_late = true;
   walk(context);
 }
 

@@ -227,6 +227,9 @@ inline constexpr uint32_t kPivotChroot = 1;  // --no-pivot: chroot into the moun
 // No mount namespace of its own: chroot, and nothing of the host's mounts is touched. What was
 // mounted below the rootfs is taken away by `delete` (Record::host_mount).
 inline constexpr uint32_t kPivotHostMounts = 2;
+struct EnterRoot {  // exec into a container without a mount namespace: chroot to the root in `slot`
+  Slot slot;
+};
 struct RootAttr {  // after the pivot: propagation of "/", read-only root
   List attrs;      // SetAttr
 };
@@ -397,6 +400,7 @@ struct Execute {
   X(MaskPath, "mask path")                   \
   X(ReadonlyPath, "read-only path")          \
   X(PivotRoot, "pivot_root")                 \
+  X(EnterRoot, "enter root")                 \
   X(RootAttr, "attributes of /")             \
   X(Hostname, "hostname")                    \
   X(Domainname, "domainname")                \

@@ -146,7 +146,8 @@ static void add_fs(Draft& d, size_t index) {
 // ---- binds and changes
 // ---------------------------------------------------------------------------
 
-static void add_clone_of(Draft& d, const PlannedMount& m) {
+static void add_clone_of(Draft& d, PlannedMount& m) {
+  if (clones_in_turn(d)) open_source(d, m, Actor::kInit, 0);
   uint32_t flags = 0;
   if (m.options.target_nofollow) flags |= kMountTargetNoFollow;
   if (m.options.copy_symlink) flags |= kMountCopySymlink;
@@ -172,8 +173,8 @@ static void add_change(Draft& d, size_t index) {
 
 void add_mounts(Draft& d) {
   for (size_t i = 0; i < d.mounts.size(); ++i) {
-    const PlannedMount& m = d.mounts[i];
-    if (m.tree != kNoSlot) {
+    PlannedMount& m = d.mounts[i];
+    if (!m.source.empty()) {
       add_clone_of(d, m);
     } else if (m.options.remount || d.spec.mounts[i].type.empty()) {
       add_change(d, i);

@@ -1,5 +1,7 @@
 #include "runtime/plan/plan.h"
 
+#include <linux/sched.h>
+
 #include "runtime/plan/process.h"
 #include "spec/error.h"
 #include "spec/text.h"
@@ -82,6 +84,7 @@ std::vector<unsigned char> make_exec(const spec::Spec& spec, const spec::Process
   if (request.into_cgroup) clone.flags |= kCloneIntoCgroup;
   if (d.new_userns) clone.flags |= kCloneInUserns;
   d.b.parent("", clone);
+  if ((request.join & CLONE_NEWNS) == 0) d.b.init("", EnterRoot{d.b.slot()});
   d.b.init("", SetSession{});
   add_keyring_label(d, process);
   d.b.init("", Keyring{d.b.str(spec::cat("_ses.", request.id))}, OnError::kWarn);

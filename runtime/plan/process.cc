@@ -120,7 +120,7 @@ void add_process_early(Draft& d) {
   if (!d.spec.process) return;
   add_settings(d, *d.spec.process, false);
   // A missing working directory can still be made; below, the root is read-only.
-  if (d.spec.root && d.spec.root->readonly)
+  if (d.spec.root && d.spec.root->readonly && d.spec.process->cwd != "/")
     d.b.init("process.cwd",
              WorkDir{d.b.str(d.spec.process->cwd), kWorkDirCreate | kWorkDirOnlyMake});
 }

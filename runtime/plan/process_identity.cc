@@ -63,9 +63,13 @@ void add_identity(Draft& d, const spec::Process& process, bool exec, bool keep_a
   if (wanted.permitted != 0) d.b.init("process.capabilities", wanted, OnError::kWarn);
   d.b.init("process.capabilities.bounding", BoundingSet{sets.bounding});
 
+  // "/" is where the pivot, the joined mount namespace and chroot leave the init anyway.
+  const bool elsewhere = process.cwd != "/";
   const Ref cwd = d.b.str(process.cwd);
-  const bool again = user.uid != 0;
-  d.b.init("process.cwd", WorkDir{cwd, (exec ? 0 : kWorkDirCreate) | (again ? kWorkDirFirst : 0)});
+  const bool again = elsewhere && user.uid != 0;
+  if (elsewhere)
+    d.b.init("process.cwd",
+             WorkDir{cwd, (exec ? 0 : kWorkDirCreate) | (again ? kWorkDirFirst : 0)});
   add_groups(d, user);
   d.b.init("process.user", SetIds{user.uid, user.gid});
   d.b.init("process.capabilities",

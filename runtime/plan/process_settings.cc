@@ -52,26 +52,29 @@ void add_keyring_label(Draft& d, const spec::Process& process) {
            ProcessLabel{d.b.str("keycreate"), d.b.str(process.selinuxLabel)});
 }
 
-// Lowering the score and raising a hard limit take CAP_SYS_RESOURCE in the initial user namespace;
-// an init in a namespace of its own has it not, its creator perhaps has.
-static bool parent_may_more(const Draft& d) {
-  return d.new_userns && d.host.initial_userns && d.host.euid == 0;
+// Lowering the score and raising a hard limit take CAP_SYS_RESOURCE in the initial user namespace.
+static bool parent_is_privileged(const Draft& d) {
+  return d.host.initial_userns && d.host.euid == 0;
 }
 
+// A privileged parent writes it while the init mounts: that is quicker than a procfs of the init's
+// own, and works for one in a user namespace. The files of a process that is not dumpable are
+// root's, so any other parent leaves it to the init.
 void add_oom_score(Draft& d, const spec::Process& process) {
   if (!process.oomScoreAdj) return;
-  // From outside, by the host's procfs: the init would first have to make one of its own.
-  const bool by_parent = d.host.initial_userns && d.host.euid == 0;
-  const Actor actor = by_parent ? Actor::kParent : Actor::kInit;
-  // An unprivileged caller cannot lower it; containers run all the same (as with every peer).
-  const bool powerless = !d.host.initial_userns || d.host.euid != 0;
-  d.b.add(actor, "process.oomScoreAdj", OomScoreAdj{*process.oomScoreAdj},
-          powerless ? OnError::kWarn : OnError::kFail);
+  constexpr char kOrigin[] = "process.oomScoreAdj";
+  if (parent_is_privileged(d)) {
+    d.b.parent(kOrigin, OomScoreAdj{*process.oomScoreAdj});
+  } else {
+    // Who may not lower it runs containers all the same (as with every peer).
+    d.b.init(kOrigin, OomScoreAdj{*process.oomScoreAdj}, OnError::kWarn);
+  }
 }
 
 void add_rlimits(Draft& d, const spec::Process& process) {
   if (process.rlimits.empty()) return;
-  const bool by_parent = parent_may_more(d);
+  // An init in a user namespace of its own lacks the capability that its parent has.
+  const bool by_parent = d.new_userns && parent_is_privileged(d);
   // The init waits: a limit on open files must not meet it in the middle of its work.
   if (by_parent) d.b.parent("", Meet{});
   for (size_t i = 0; i < process.rlimits.size(); ++i) {

@@ -197,19 +197,28 @@ static void open_rootfs(Draft& d, Actor actor, uint32_t replace) {
                    kTreeRecursive | kTreeMustBeDirectory | replace});
 }
 
+// Bind sources are cloned by the init, each at its mount's turn, wherever it has the same rights on
+// them as the parent: since Linux 6.8 mountinfo lists mounts in the order of their making, and the
+// order of `mounts` is a promise (config.md, "Mounts"). Not so in a user namespace, and not where
+// clones are to be peers of the host's shared mounts.
+bool clones_in_turn(const Draft& d) {
+  return d.parent_mounts && !d.new_userns && root_propagation(d).flag != MS_SHARED;
+}
+
 static AttrList clone_attrs(const Draft& d, const PlannedMount& m) {
   const bool rec = m.options.rbind;  // else the clone is a single mount
   AttrList attrs;
   if (m.userns != kNoSlot) attrs.idmap(m.userns, rec && m.options.idmap_recursive);
   attrs.change(m.options.attrs, false);
   attrs.change(m.options.recursive, rec);
-  attrs.propagate(clone_propagation(d), rec);
+  // In turn, the host's mounts have their propagation already (PropagationRoot).
+  if (!clones_in_turn(d)) attrs.propagate(clone_propagation(d), rec);
   for (const PropagationOption& p : m.options.propagation)
     attrs.propagate(p.flag, rec && p.recursive);
   return attrs;
 }
 
-static void open_source(Draft& d, PlannedMount& m, Actor actor, uint32_t replace) {
+void open_source(Draft& d, PlannedMount& m, Actor actor, uint32_t replace) {
   uint32_t flags = replace | (m.options.rbind ? kTreeRecursive : 0);
   if (m.options.source_nofollow || m.options.copy_symlink) flags |= kTreeNoFollow;
   if (m.tree == kNoSlot) m.tree = d.b.slot();
@@ -236,7 +245,7 @@ void open_trees(Draft& d, Actor actor) {
   for (size_t i = 0; i < d.mounts.size(); ++i) {
     PlannedMount& m = d.mounts[i];
     if (!m.source.empty()) {
-      open_source(d, m, actor, 0);
+      if (!clones_in_turn(d)) open_source(d, m, actor, 0);
     } else if (d.new_userns && is_cgroup(d.spec.mounts[i])) {
       open_cgroup(d, m, actor);
     }

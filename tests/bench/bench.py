@@ -36,8 +36,10 @@ STEPS = ("create", "start", "state", "exec", "kill", "delete")
 class Subject:
     """One runtime: where its state is, which bundle it runs, and how."""
 
-    def __init__(self, path, scratch):
+    def __init__(self, path, scratch, taken=()):
         self.path, self.name = shutil.which(path), os.path.basename(path)
+        while self.name in taken:  # two builds of one runtime
+            self.name += "'"
         self.root = os.path.join(scratch, "state-" + self.name)
         self.serial = 0
 
@@ -46,7 +48,7 @@ class Subject:
 
     def fresh(self):
         self.serial += 1
-        return "%s-%d" % (self.name, self.serial)
+        return "%s-%d" % (self.name.replace("'", "_"), self.serial)
 
 
 def spawn(argv, cwd="/"):
@@ -267,8 +269,10 @@ def measure(options):
         os.chmod(scratch, 0o755)
         faultstep, nothing = tools(scratch)
         bundle, sleeper = bundles(scratch, nothing, options)
-        subjects = [Subject(p, scratch) for p in [options.runtime] + options.peer
-                    if shutil.which(p)]
+        subjects = []
+        for path in [options.runtime] + options.peer:
+            if shutil.which(path):
+                subjects.append(Subject(path, scratch, [s.name for s in subjects]))
         if options.gate:
             return gate(subjects[0], faultstep, bundle, sleeper)
         return compare(subjects, faultstep, bundle, sleeper, options)

@@ -1,6 +1,6 @@
 // Lets one system call of a program fail, or kills the program there.
 //
-//   faultstep [-n N] [-k | -e ERRNO] [-f | -c] [-C] [-o FILE] -- COMMAND [ARGUMENT]...
+//   faultstep [-n N] [-k | -e ERRNO] [-f | -c] [-C] [-t SEC] [-o FILE] -- COMMAND [ARGUMENT]...
 //
 //   -n N      the Nth system call, counted from 1 after COMMAND's execve, over all its threads
 //   -k        SIGKILL when it is entered, before it does anything
@@ -9,10 +9,11 @@
 //   -f        count and strike in COMMAND and all its descendants (-k then kills all of them)
 //   -c        count and strike in the descendants only (the container's init, hooks, the program)
 //   -C        only count (no -n)
+//   -t SEC    kill COMMAND and all that is traced after so many seconds
 //   -o FILE   where the report goes instead of stderr
 //
-// Report: one line "syscalls=N execs=N tasks=N hit=NUMBER|none status=exit:N|signal:N".
-// Exit status: COMMAND's, 128 + signal, or 125 when faultstep itself failed.
+// Report: one line "syscalls=N execs=N tasks=N hit=NUMBER|none status=exit:N|signal:N|timeout:SEC".
+// Exit status: COMMAND's, 128 + signal, 124 after a time-out, or 125 when faultstep itself failed.
 //
 // strace's fault injection counts per system call number and so cannot say "the Nth overall".
 // Descendants that are not counted run untraced; when COMMAND ends, the rest is let go.
@@ -41,6 +42,7 @@ struct Options {
   int error = 0;
   bool follow = false;         // -f or -c
   bool children_only = false;  // -c
+  unsigned seconds = 0;        // time limit, 0: none
   const char* report = nullptr;
   char** command = nullptr;
 };
@@ -68,7 +70,8 @@ struct Run {
 }
 
 [[noreturn]] void usage() {
-  fputs("usage: faultstep [-n N] [-k | -e ERRNO] [-f | -c] [-C] [-o FILE] -- COMMAND...\n", stderr);
+  fputs("usage: faultstep [-n N] [-k | -e ERRNO] [-f | -c] [-C] [-t SEC] [-o FILE] -- COMMAND...\n",
+        stderr);
   exit(125);
 }
 
@@ -84,7 +87,7 @@ int errno_of(const char* word) {
 
 Options parse(int argc, char** argv) {
   Options options;
-  for (int letter; (letter = getopt(argc, argv, "+n:ke:fcCo:")) != -1;) {
+  for (int letter; (letter = getopt(argc, argv, "+n:ke:fcCt:o:")) != -1;) {
     switch (letter) {
       case 'n':
         options.strike_at = atol(optarg);
@@ -103,6 +106,9 @@ Options parse(int argc, char** argv) {
         break;
       case 'C':
         options.strike_at = 0;
+        break;
+      case 't':
+        options.seconds = static_cast<unsigned>(atoi(optarg));
         break;
       case 'o':
         options.report = optarg;
@@ -258,13 +264,17 @@ void on_stop(Run* run, pid_t tid, int status) {
   }
 }
 
+volatile sig_atomic_t g_time_is_up = 0;
+
 void trace(Run* run) {
   while (true) {
     int status = 0;
     pid_t tid = waitpid(-1, &status, __WALL);
     if (tid < 0) {
-      if (errno == EINTR) continue;
-      die("waitpid");
+      if (errno != EINTR) die("waitpid");
+      if (g_time_is_up == 0) continue;
+      for (const auto& [each, task] : run->tasks) kill(each, SIGKILL);
+      return;
     }
     if (WIFSTOPPED(status)) {
       on_stop(run, tid, status);
@@ -282,11 +292,18 @@ int report(const Run& run) {
   FILE* file = run.options.report != nullptr ? fopen(run.options.report, "we") : stderr;
   if (file == nullptr) die(run.options.report);
   bool exited = WIFEXITED(run.status);
+  bool late = g_time_is_up != 0;
   std::string hit = run.hit < 0 ? "none" : std::to_string(run.hit);
   fprintf(file, "syscalls=%ld execs=%ld tasks=%ld hit=%s status=%s:%d\n", run.syscalls, run.execs,
-          run.tasks_seen, hit.c_str(), exited ? "exit" : "signal",
-          exited ? WEXITSTATUS(run.status) : WTERMSIG(run.status));
+          run.tasks_seen, hit.c_str(),
+          late     ? "timeout"
+          : exited ? "exit"
+                   : "signal",
+          late     ? static_cast<int>(run.options.seconds)
+          : exited ? WEXITSTATUS(run.status)
+                   : WTERMSIG(run.status));
   fflush(file);
+  if (late) return 124;
   return exited ? WEXITSTATUS(run.status) : 128 + WTERMSIG(run.status);
 }
 
@@ -299,6 +316,10 @@ int main(int argc, char** argv) {
   signal(SIGINT, SIG_IGN);
   signal(SIGQUIT, SIG_IGN);
   run.command = spawn(run.options);
+  struct sigaction on_alarm = {};
+  on_alarm.sa_handler = [](int) { g_time_is_up = 1; };  // without SA_RESTART: ends the waitpid
+  sigaction(SIGALRM, &on_alarm, nullptr);
+  alarm(run.options.seconds);
   trace(&run);
   return report(run);
 }

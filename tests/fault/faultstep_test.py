@@ -68,6 +68,11 @@ def whole_set_is_killed():
     check(done[0] == 137 and done[2] == "", done)
 
 
+def time_limit():
+    done = step("-C", "-f", "-t", "1", command=("sh", "-c", "sleep 100; echo no"))
+    check(done[0] == 124 and done[1]["status"] == "timeout:1" and done[2] == "", done)
+
+
 def wrong_use_is_refused():
     for args in (["-n", "1", "--", "true"], ["-n", "1", "-k", "-e", "EIO", "--", "true"], [],
                  ["-n", "1", "-e", "ENOSUCH", "--", "true"]):
@@ -77,7 +82,7 @@ def wrong_use_is_refused():
 
 TESTS = [counting_is_steady, status_is_the_command_s, kills_at_every_call,
          error_reaches_the_program, children_count_only_when_asked,
-         child_is_killed_the_parent_lives, whole_set_is_killed, wrong_use_is_refused]
+         child_is_killed_the_parent_lives, whole_set_is_killed, time_limit, wrong_use_is_refused]
 
 if __name__ == "__main__":
     print("1..%d" % len(TESTS))

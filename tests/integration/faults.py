@@ -9,7 +9,7 @@ import harness as h
 import isolation
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-HANG = 8  # seconds after which a struck command counts as hanging
+HANG = 6  # seconds after which a struck command counts as hanging
 STRIDE = int(os.environ.get("FAULT_STRIDE", "1"))
 
 
@@ -37,16 +37,14 @@ class Strike:
 
     def __init__(self, c, options, args):
         report = c.path("report")
-        argv = [faultstep(), *options, "-o", report, "--", *h.runtime(), "--root", c.root, *args]
+        argv = [faultstep(), *options, "-t", str(HANG), "-o", report, "--", *h.runtime(), "--root", c.root, *args]
         out, err = open(c.path("out"), "w+b"), open(c.path("err"), "w+b")
         with out, err:
             child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
                                      cwd=c.scratch, start_new_session=True)
-            self.hung = False
             try:
-                self.status = child.wait(HANG)
-            except subprocess.TimeoutExpired:
-                self.hung = True
+                self.status = child.wait(HANG + 2)
+            except subprocess.TimeoutExpired:  # faultstep itself
                 os.killpg(child.pid, signal.SIGKILL)
                 self.status = child.wait()
             self.out, self.err = h.text_of(out), h.text_of(err)
@@ -55,6 +53,8 @@ class Strike:
             with open(report, encoding="ascii") as file:
                 self.fields = dict(re.findall(r"(\w+)=(\S+)", file.read()))
             os.unlink(report)
+
+        self.hung = self.fields.get("status", "timeout").startswith("timeout")
 
     @property
     def calls(self):
@@ -65,7 +65,7 @@ class Strike:
         return self.fields.get("hit", "none") != "none"
 
     def words(self):
-        return "%s out=%r err=%r" % (self.fields or ("hung" if self.hung else self.status),
+        return "%s out=%r err=%r" % (self.fields or self.status,
                                      self.out[-200:], self.err[-300:])
 
 

@@ -11,13 +11,16 @@ import os
 import signal
 import stat
 import sys
+import tempfile
 import time
+import traceback
 
 CGROUP = "/sys/fs/cgroup"
 LEAF = "harness"
 CLONE_NEWNS, CLONE_NEWCGROUP = 0x00020000, 0x02000000
 CLONE_NEWIPC, CLONE_NEWNET = 0x08000000, 0x40000000
 MS_PRIVATE_REC = 0x40000 | 0x4000
+MS_BIND = 4096
 PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -69,6 +72,17 @@ def _mount_cgroup2():
     mount("none", CGROUP, "cgroup2")
 
 
+def _private_null():
+    """A /dev/null of our own: runtimes have been seen to change the owner of the machine's."""
+    folder = tempfile.mkdtemp(prefix="coracle-null-")
+    mount("tmpfs", folder, "tmpfs")
+    os.mknod(folder + "/null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    os.chmod(folder + "/null", 0o666)
+    mount(folder + "/null", "/dev/null", None, MS_BIND)
+    umount(folder)
+    os.rmdir(folder)
+
+
 def _write(path, text):
     with open(path, "w", encoding="ascii") as file:
         file.write(text)
@@ -97,6 +111,8 @@ def inside(function):
             status = function()
         except SystemExit as leaving:
             status = leaving.code
+        except BaseException:  # os._exit below would swallow it
+            traceback.print_exc()
         finally:
             sys.stdout.flush()
             os._exit(status if isinstance(status, int) else 70)
@@ -114,6 +130,7 @@ def _enter(own):
     unshare(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWNET | CLONE_NEWIPC)
     mount("none", "/", None, MS_PRIVATE_REC)
     _mount_cgroup2()
+    _private_null()
     os.mkdir(CGROUP + "/" + LEAF)
     _write("%s/%s/cgroup.procs" % (CGROUP, LEAF), "0")
 

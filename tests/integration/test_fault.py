@@ -27,7 +27,7 @@ def killed_at_every_call(c, args_of, prepare, box):
         prepare(box)
         strike = Strike(c, ["-n", str(number), "-k"], args_of(box))
         if strike.hung:
-            points.note(number, "hung")
+            points.note(number, "hung: " + strike.words())
         points.cleaned(number, box)
         if not strike.struck and not strike.hung:
             break
@@ -108,7 +108,7 @@ def _(c):
     while number < 2000:
         strike = Strike(c, ["-n", str(number), "-k", "-c"], args)
         if strike.hung:
-            points.note(number, "hung")
+            points.note(number, "hung: " + strike.words())
         if not strike.struck and not strike.hung:
             points.cleaned(number, box)
             break
@@ -130,17 +130,18 @@ def program(c, edit=None):
 def verdict(strike, error):
     """None, or what is wrong with the outcome of a run in which one call failed."""
     if strike.hung:
-        return "hung"
+        return "hung: " + strike.words()
     if strike.fields.get("status", "").startswith("signal"):
         return "crashed: " + strike.words()
     if strike.status == 0:
         return None if "alive" in strike.out else "silent success"
+    if strike.status == 9:
+        return None  # the program's own write was struck
     if error == "EINTR" and strike.fields.get("hit") in RESTARTED:
         return "EINTR was not retried: " + strike.words()
     if error == "EAGAIN" and strike.fields.get("hit") == OPENAT2:
         return "EAGAIN was not retried: " + strike.words()
-    # 9: the program's own write was struck.
-    if strike.status != 9 and not strike.err.strip():
+    if not strike.err.strip():
         return "failed without a word: " + strike.words()
     return None
 

@@ -17,7 +17,7 @@ RAW = """open open64 openat openat64 openat2 creat mkdir mkdirat mknod mknodat s
     truncate stat lstat fstatat statx access faccessat readlink readlinkat realpath
     canonicalize_file_name chdir chroot pivot_root umount umount2 open_tree move_mount fsopen
     fsconfig fsmount fspick mount_setattr utimensat mkfifo mkstemp mkdtemp opendir fopen
-    fdopendir scandir nftw ftw glob setns unshare clone clone3 fork vfork syscall""".split()
+    fdopendir scandir nftw ftw glob""".split()
 # Allowed nowhere.
 NEVER = """mount system popen pclose getpwnam getpwuid getpwnam_r getpwuid_r getpwent getgrnam
     getgrgid getgrnam_r getgrgid_r getgrent getgrouplist initgroups dlopen dlsym getaddrinfo
@@ -29,6 +29,8 @@ KEYWORDS = {"return", "co_return", "co_await", "else", "case", "throw", "do", "a
             "constexpr", "in"}
 CALL = re.compile(r"(?P<before>[\w>)\]]\s*(?:\.|->)\s*|\b\w+\s*(?:<[^<>;]*>)?\s*::\s*|::\s*)?"
                   r"\b(?P<name>%s)\s*\(" % "|".join(sorted(RAW + NEVER, key=len, reverse=True)))
+# The same by number; syscall() itself is fine above runtime/sys (clone3, execveat, memfd_create).
+RAW_NUMBER = re.compile(r"\b(?:SYS|__NR)_(%s)\b" % "|".join(RAW))
 MOUNT_NUMBER = re.compile(r"\b(?:SYS_mount|__NR_mount)\b(?!_)")
 INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<(%s)>" % "|".join(HEADERS), re.M)
 
@@ -64,6 +66,9 @@ def findings(name, text):
         if (word in NEVER or not low) and is_call(plain, match):
             where = "anywhere" if word in NEVER else "outside runtime/sys and runtime/init"
             add(match.start("name"), "%s() is not for use %s" % (word, where))
+    for match in RAW_NUMBER.finditer(plain) if not low else ():
+        add(match.start(), "%s is not for use outside runtime/sys and runtime/init" %
+            match.group(0))
     for match in MOUNT_NUMBER.finditer(plain):
         add(match.start(), "mount(2) is not for use anywhere")
     for match in INCLUDE.finditer(text):
@@ -82,11 +87,12 @@ def self_test(tap):
         tap, "raw calls above runtime/sys", above,
         ["int f() { return open(p, 0); }", "x = ::mkdir(p, 1);", "if (stat(p, &s) == 0) {}",
          "std::rename(a, b);", "void f() { unlink(p); }", "a && chdir(p);", "y = !access(p, 0);",
-         "#include <iostream>\n", "#include <filesystem>\n", "#include  <regex>\n"],
+         "syscall(SYS_openat2, fd, p)", "#include <iostream>\n",
+         "#include <filesystem>\n", "#include  <regex>\n"],
         ["// open(p)\n", "/* mkdir(p) */", 'f("open(2)");', "root.open(p);", "sys::open(p);",
          "Fd open(const char* p);", "store->unlink(x);", "reopen(p);", "open_record(p);",
          "#include <string>\n", "Fd& link(int a);", "static int open(int a) { return a; }",
-         "sys::Fd::open(x);"])
+         "sys::Fd::open(x);", "syscall(SYS_clone3, &a, b);"])
     source.must_find(
         tap, "calls allowed nowhere", below,
         ["mount(a, b, c, 0, 0);", "::system(c);", "syscall(SYS_mount, a);", "p = getpwnam(n);",

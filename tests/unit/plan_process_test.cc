@@ -150,13 +150,13 @@ TEST_CASE("the order, with everything") {
   Bundle b;
   ask_for_everything(b);
   CHECK(steps(b.create()) ==
-        "hostname, domainname, sysctl, process label, process label, oom_score_adj, "
+        "hostname, domainname, sysctl, process label, process label, oom_score_adj*, "
         "no new privileges, cpu affinity, scheduler, io priority, personality, memory policy, "
         "console, send console*, chdir, "
         "rlimit, close-on-exec, capabilities, bounding set, chdir, groups, set user and group, "
         "capabilities, chdir, umask, find program, await start, record created*, seccomp, exec");
   CHECK(steps(b.exec()) ==
-        "process label, process label, oom_score_adj, "
+        "process label, process label, oom_score_adj*, "
         "no new privileges, cpu affinity, scheduler, io priority, personality, memory policy, "
         "console, send console*, "
         "rlimit, close-on-exec, capabilities, bounding set, chdir, groups, set user and group, "
