@@ -14,7 +14,7 @@ using spec::cat;
 
 // prlimit(2): 0 or -errno.
 static int set_rlimit(pid_t child, const plan::Rlimit& p) {
-  const struct rlimit limit{p.soft, p.hard};
+  const struct rlimit limit { p.soft, p.hard };
   const auto resource = static_cast<__rlimit_resource>(p.resource);
   return prlimit(child, resource, &limit, nullptr) < 0 ? -errno : 0;
 }

@@ -1,5 +1,5 @@
-// Steps of the parent that change the waiting init from outside: what takes a right on the host that
-// the init, in a user namespace, no longer has.
+// Steps of the parent that change the waiting init from outside: what takes a right on the host
+// that the init, in a user namespace, no longer has.
 #pragma once
 
 #include <sys/types.h>

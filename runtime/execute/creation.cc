@@ -33,7 +33,7 @@ static std::string config_path(const CreateRequest& request) {
 
 std::string read_config(const std::string& path) {
   std::string bytes;
-  const int r = sys::read_file(sys::At::cwd(), path.c_str(), bytes, spec::kMaxDocumentSize);
+  const int r = sys::read_regular_file(sys::At::cwd(), path.c_str(), bytes, spec::kMaxDocumentSize);
   if (r < 0) throw Error(path, r);
   return bytes;
 }
@@ -47,8 +47,8 @@ static std::string absolute_rootfs(const spec::Spec& spec, const std::string& bu
 Creation::Creation(const CreateRequest& request, bool foreground)
     : request_(request),
       foreground_(foreground),
-      document_(spec::Document::parse_config(read_config(config_path(request)),
-                                             request.config_name)) {
+      document_(
+          spec::Document::parse_config(read_config(config_path(request)), request.config_name)) {
   try {
     spec::validate(spec(), warnings_);
     rootfs_ = absolute_rootfs(spec(), request.bundle);
@@ -101,7 +101,8 @@ void Creation::record_intent() {
   record.cgroup_manager = request_.cgroup_manager;
   record.terminal = spec().process && spec().process->terminal;
   if (spec().linux)
-    for (const auto& ns : spec().linux->namespaces) record.namespaces |= plan::namespace_flag(ns.type);
+    for (const auto& ns : spec().linux->namespaces)
+      record.namespaces |= plan::namespace_flag(ns.type);
   const spec::LinuxNamespace* pids = spec::find_namespace(spec(), "pid");
   record.own_pids = pids != nullptr && pids->path.empty();
   if (spec::find_namespace(spec(), "mount") == nullptr)
@@ -157,8 +158,8 @@ void Creation::do_step(const plan::Step& step) {
 
 void Creation::dispatch(const plan::Step& step) {
   switch (step.op) {
-#define X(name, text)                \
-  case Op::k##name:                  \
+#define X(name, text) \
+  case Op::k##name:   \
     return run(step.as<plan::name>());
     CORACLE_PARENT_STEPS(X)
 #undef X
@@ -186,11 +187,12 @@ void Creation::init_is_gone() {
   }
   const pid_t pid = std::exchange(child_.pid, 0);
   if (cgroup_.dir && was_oom_killed())
-    throw Error("container init was OOM-killed: the memory limit (linux.resources.memory.limit) is "
-                "too low to start it");
+    throw Error(
+        "container init was OOM-killed: the memory limit (linux.resources.memory.limit) is "
+        "too low to start it");
   const bool killed = WIFSIGNALED(status);
-  throw Error(cat("container init ", pid, " ended before it was ready: ",
-                  killed ? "signal " : "exit status ",
+  throw Error(cat("container init ", pid,
+                  " ended before it was ready: ", killed ? "signal " : "exit status ",
                   killed ? WTERMSIG(status) : WEXITSTATUS(status)));
 }
 
@@ -203,9 +205,7 @@ void Creation::commit() {
   }
 }
 
-void Creation::await_program() {
-  await_exec(child_.channel, plan::View(block_.data()), rootfs_);
-}
+void Creation::await_program() { await_exec(child_.channel, plan::View(block_.data()), rootfs_); }
 
 void Creation::undo() noexcept {
   if (child_.pid > 0) {

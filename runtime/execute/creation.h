@@ -39,6 +39,7 @@ class Creation {
   const spec::Spec& spec() const { return document_.spec; }
   store::Container& container() { return *container_; }
   Child& child() { return child_; }
+  const sys::Fd& cgroup_mount() const { return cgroup_mount_; }
   // The plan in words.
   std::string planned(bool json) const;
   // The pty master, when there is a terminal and no console socket took it.
@@ -89,8 +90,8 @@ class Creation {
   sys::Fd console_;
   std::optional<store::Container> container_;
   Child child_;
-  init::Context context_{};     // for the steps that the init's code does on this side
-  uint16_t await_start_ = 0;    // index of the AwaitStart step
+  init::Context context_{};   // for the steps that the init's code does on this side
+  uint16_t await_start_ = 0;  // index of the AwaitStart step
   uint16_t current_ = 0;
 };
 

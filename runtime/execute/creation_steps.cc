@@ -94,8 +94,7 @@ void Creation::run(const plan::Clone& p) {
 void Creation::run(const plan::IdMaps& p) {
   const plan::View v = view_of(block_);
   write_id_maps(child_.pid, v.str(p.uid_map), v.str(p.gid_map),
-                (p.flags & plan::kMapsDenySetgroups) != 0,
-                (p.flags & plan::kMapsUseHelpers) != 0);
+                (p.flags & plan::kMapsDenySetgroups) != 0, (p.flags & plan::kMapsUseHelpers) != 0);
   if (child_.channel.send_go(current_) < 0) init_is_gone();
 }
 

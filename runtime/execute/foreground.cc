@@ -48,9 +48,7 @@ class Pump {
  public:
   Pump(int from, int to) : from_(from), to_(to) {}
   bool open() const { return from_ >= 0; }
-  pollfd wanted() const {
-    return length_ > 0 ? pollfd{to_, POLLOUT, 0} : pollfd{from_, POLLIN, 0};
-  }
+  pollfd wanted() const { return length_ > 0 ? pollfd{to_, POLLOUT, 0} : pollfd{from_, POLLIN, 0}; }
   // Moves what can be moved now. False once the source has ended.
   bool step() {
     if (length_ == 0) {

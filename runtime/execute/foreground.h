@@ -9,9 +9,9 @@
 namespace coracle::execute {
 
 struct Foreground {
-  pid_t pid;             // our child
+  pid_t pid;  // our child
   const sys::Fd& pidfd;
-  sys::Fd& console;      // pty master, or nothing
+  sys::Fd& console;  // pty master, or nothing
 };
 
 // Blocks the signals that are to be handed on. Made before the program can end, so that none is

@@ -63,8 +63,8 @@ static std::string own_cgroup() {
 static bool wants_controllers(const spec::Linux& linux) {
   if (!linux.resources) return false;
   const spec::LinuxResources& r = *linux.resources;
-  return r.memory || r.cpu || r.pids || r.blockIO || !r.hugepageLimits.empty() ||
-         !r.rdma.empty() || !r.unified.empty();
+  return r.memory || r.cpu || r.pids || r.blockIO || !r.hugepageLimits.empty() || !r.rdma.empty() ||
+         !r.unified.empty();
 }
 
 // LISTEN_FDS counts only if LISTEN_PID is this process (sd_listen_fds(3)).
@@ -79,8 +79,9 @@ static uint32_t listen_fds() {
 
 plan::Host probe_host(const spec::Spec& spec) {
   plan::Host host;
-  host.euid = geteuid();
-  host.egid = getegid();
+  host.euid = sys::effective_uid();
+  host.egid = sys::effective_gid();
+  host.all_root = sys::real_uid() == 0 && sys::real_gid() == 0 && host.euid == 0 && host.egid == 0;
   host.privileged = has_sys_admin();
   host.initial_userns = sys::in_initial_user_namespace();
   host.listen_fds = listen_fds();

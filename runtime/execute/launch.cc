@@ -258,9 +258,9 @@ Child launch(const Launch& l) {
   const sys::Fd sync(pair[1]);
   reinterpret_cast<plan::Header*>(l.block.data())->sync_fd = sync.get();
 
-  const sys::Fd init = open_init(l.state_root);
+  sys::Fd init = open_init(l.state_root);
   if (!init) throw Error("preparing the init", init.error());
-  const sys::Fd plan = sealed_copy("coracle-plan", l.block.data(), l.block.size(), 0);
+  sys::Fd plan = sealed_copy("coracle-plan", l.block.data(), l.block.size(), 0);
   if (!plan) throw Error("preparing the plan", plan.error());
 
   const Trampoline trampoline = make_trampoline(l, init.get(), plan.get(), sync.get());
@@ -273,13 +273,19 @@ Child launch(const Launch& l) {
     if (pid == 0) enter_init(trampoline);
     if (pid < 0) throw Error("linux.namespaces: clone", static_cast<int>(-pid));
   } else {
-    Launcher launcher{view.list<plan::Join>(l.clone.join), trampoline.slots, l.clone.join.count,
-                      view.c_str(l.clone.time_offsets),    args,             &trampoline,
+    Launcher launcher{view.list<plan::Join>(l.clone.join),
+                      trampoline.slots,
+                      l.clone.join.count,
+                      view.c_str(l.clone.time_offsets),
+                      args,
+                      &trampoline,
                       nullptr};
     pid = run_launcher(launcher, pidfd);
   }
   child.pid = static_cast<pid_t>(pid);
   child.pidfd = sys::Fd(pidfd);
+  child.init = std::move(init);
+  child.plan = std::move(plan);
   return child;
 }
 

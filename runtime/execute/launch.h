@@ -24,6 +24,8 @@ struct Child {
   pid_t pid = 0;
   sys::Fd pidfd;
   Channel channel;
+  sys::Fd init;  // the sealed init and plan it was started from
+  sys::Fd plan;
 };
 
 // Throws spec::Error. The child waits for id maps where the plan says so.

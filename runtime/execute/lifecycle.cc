@@ -50,8 +50,8 @@ static void kill_init(const store::Container& container) {
                     " does not end 10 s after SIGKILL (in the kernel, state D?)"));
 }
 
-// Without a mount namespace of its own the container's mounts are the host's: they are stacked above
-// the mount that holds the rootfs, and go as a whole.
+// Without a mount namespace of its own the container's mounts are the host's: they are stacked
+// above the mount that holds the rootfs, and go as a whole.
 static void unmount_rootfs(const store::Record& record) {
   if (record.rootfs_mount == 0) return;
   const char* path = record.rootfs.c_str();
@@ -62,13 +62,17 @@ static void unmount_rootfs(const store::Record& record) {
   }
 }
 
-void take_away(store::Container& container, const spec::Spec& spec) {
+void take_away(store::Container& container, const spec::Spec& spec, const Known& known) {
   const store::Record& record = container.record();
-  sys::Fd mount;
-  if (!record.cgroup_path.empty() && container.same_boot()) mount = cgroup::open_mount();
-  kill_init(container);
+  if (!known.init_ended) kill_init(container);
   if (container.same_boot()) unmount_rootfs(record);
-  if (mount) cgroup::destroy(mount, record.cgroup_path);
+  if (!record.cgroup_path.empty() && container.same_boot()) {
+    if (known.cgroup_mount != nullptr && *known.cgroup_mount) {
+      cgroup::destroy(*known.cgroup_mount, record.cgroup_path);
+    } else {
+      cgroup::destroy(cgroup::open_mount(), record.cgroup_path);
+    }
+  }
   if (record.process.pid != 0)
     run_hooks(plan::HookKind::kPoststop, spec, container, Status::kStopped, nullptr);
   container.remove();
@@ -77,8 +81,8 @@ void take_away(store::Container& container, const spec::Spec& spec) {
 void destroy(store::Container& container, bool force) {
   const Status status = container.status();
   if (status != Status::kStopped && !force)
-    throw Error(cat(messages::kDelete, container.id(), messages::kNotStopped,
-                    store::status_name(status)));
+    throw Error(
+        cat(messages::kDelete, container.id(), messages::kNotStopped, store::status_name(status)));
   if (!container.has_record()) {  // a create that died before its first word: nothing else exists
     container.remove();
     return;

@@ -27,6 +27,10 @@ void write_pid_file(const std::string& path, pid_t pid);
 
 // Kills what runs, removes the cgroup, runs poststop hooks (if an init ever was), removes the
 // record. Throws if something could not be removed; the record then stays, for another try.
-void take_away(store::Container& container, const spec::Spec& spec);
+struct Known {                            // what the caller knows already
+  const sys::Fd* cgroup_mount = nullptr;  // open, or null
+  bool init_ended = false;                // it was waited for
+};
+void take_away(store::Container& container, const spec::Spec& spec, const Known& known = {});
 
 }  // namespace coracle::execute

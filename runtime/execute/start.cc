@@ -50,8 +50,9 @@ static void await_start_outcome(Channel& channel, const spec::Spec& spec,
 // words, the container is stopped, and the status stays 0: runtime-tools' validation wants it so,
 // and its view is the only one engines were ever tested with.
 static void end_without_process(store::Container& container) {
-  log::failure("process: not set in config.json: there is nothing to start; the container is "
-               "stopped");
+  log::failure(
+      "process: not set in config.json: there is nothing to start; the container is "
+      "stopped");
   const sys::Fd init = container.pidfd();
   container.remove_start_socket();
   if (init) sys::pidfd_send_signal(init, SIGKILL);  // ended meanwhile: as wanted
@@ -88,14 +89,24 @@ static void start_here(Creation& creation) {
   run_hooks(HookKind::kPoststart, creation.spec(), container, Status::kRunning, nullptr);
 }
 
+static bool has_own_pids(const spec::Spec& spec) {
+  const spec::LinuxNamespace* ns = find_namespace(spec, "pid");
+  return ns != nullptr && ns->path.empty();
+}
+
 int run(const CreateRequest& request) {
-  // As subreaper we see the end of what a container without a pid namespace leaves behind.
-  if (!request.detach && !request.no_subreaper) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  Creation creation(request, true);
+  // Not taken down in the end: the process is about to leave, and the kernel closes a dozen
+  // descriptors faster than a dozen calls do.
+  static Creation* kept = nullptr;
+  static SignalGate* gate = nullptr;
+  kept = new Creation(request, true);
+  Creation& creation = *kept;
   if (!creation.spec().process)
     throw Error::at("process", "not set in config.json: there is nothing to run");
-  std::optional<SignalGate> gate;
-  if (!request.detach) gate.emplace();
+  if (!request.detach) gate = new SignalGate;
+  // As subreaper we see the end of what a container without a pid namespace leaves behind.
+  if (!request.detach && !request.no_subreaper && !has_own_pids(creation.spec()))
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   creation.make();
   try {
     start_here(creation);
@@ -109,7 +120,7 @@ int run(const CreateRequest& request) {
   const int status = wait_foreground({child.pid, child.pidfd, creation.console()}, *gate);
   if (request.keep) return status;
   creation.container().lock();
-  take_away(creation.container(), creation.spec());
+  take_away(creation.container(), creation.spec(), {&creation.cgroup_mount(), true});
   return status;
 }
 

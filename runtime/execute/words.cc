@@ -73,8 +73,8 @@ Error parent_failure(const plan::View& plan, const plan::Step& step, plan::Call 
   return step_error(plan, step, call, error, detail);
 }
 
-bool await_message(Channel& channel, const plan::View& plan, plan::MessageKind kind,
-                   uint16_t index, const std::string& rootfs, sys::Fd* descriptor) {
+bool await_message(Channel& channel, const plan::View& plan, plan::MessageKind kind, uint16_t index,
+                   const std::string& rootfs, sys::Fd* descriptor) {
   for (;;) {
     std::optional<Received> got = channel.receive();
     if (!got) return false;

@@ -27,8 +27,8 @@ spec::Error parent_failure(const plan::View& plan, const plan::Step& step, plan:
 // Until the init says `kind` (kReached: of step `index`). Its warnings are logged, its failure is
 // thrown; false when it is gone without a word. An fd that comes with the message goes to
 // `descriptor`.
-bool await_message(Channel& channel, const plan::View& plan, plan::MessageKind kind,
-                   uint16_t index, const std::string& rootfs, sys::Fd* descriptor);
+bool await_message(Channel& channel, const plan::View& plan, plan::MessageKind kind, uint16_t index,
+                   const std::string& rootfs, sys::Fd* descriptor);
 
 // Until the program runs (the socket closes on exec); throws if it could not be executed.
 void await_exec(Channel& channel, const plan::View& plan, const std::string& rootfs);

@@ -89,7 +89,7 @@ static long set_sets(Context& c, uint64_t effective, uint64_t permitted, uint64_
 // never by habit (CVE-2022-29162).
 long run(Context& c, const plan::Capabilities& p) {
   const bool final = (p.flags & plan::kCapabilitiesFinal) != 0;
-  if (!final) {
+  if (c.held == 0) {
     Capability held;
     const long r = syscall(__NR_capget, &held.header, held.data);
     if (r < 0) return fail(c, Call::k_capset, r);

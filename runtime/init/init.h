@@ -10,19 +10,19 @@
 namespace coracle::init {
 
 struct Context {
-  unsigned char* base;  // the plan block, mapped private and writable
-  int root;             // fd of the container's root (RootDir); -1 before AttachRoot
-  int procfs;           // private procfs (fsmount, never attached); -1 until first needed
-  int mask_tmpfs;       // the one tmpfs all masked directories share; -1 until first needed
-  int sync;             // this side's end of the sync socket
-  bool closes_late;     // done_with() leaves fds open: PreserveFds closes all at once
-  int start;            // connection on which the outcome of `start` is reported; -1: sync
-  uint64_t held;        // permitted capabilities when the sets were first made
-  const char* program;  // result of ResolveProgram, or null
-  plan::Call call;      // the call that failed in the current step
-  uint32_t extra;       // element of the payload's list at which it failed
-  char text[116];       // detail for the message
-  char path[4096];      // scratch: resolved program, joined paths
+  unsigned char* base;      // the plan block, mapped private and writable
+  int root;                 // fd of the container's root (RootDir); -1 before AttachRoot
+  int procfs;               // private procfs (fsmount, never attached); -1 until first needed
+  int mask_tmpfs;           // the one tmpfs all masked directories share; -1 until first needed
+  int sync;                 // this side's end of the sync socket
+  bool closes_late;         // done_with() leaves fds open: PreserveFds closes all at once
+  int start;                // connection on which the outcome of `start` is reported; -1: sync
+  uint64_t held;            // permitted capabilities when the sets were first made
+  const char* program;      // result of ResolveProgram, or null
+  plan::Call call;          // the call that failed in the current step
+  uint32_t extra;           // element of the payload's list at which it failed
+  char text[116];           // detail for the message
+  char path[4096];          // scratch: resolved program, joined paths
   const char* parent_path;  // the path whose directory `parent` is (paths.h); null: none is kept
   int parent;               // fd
 
@@ -34,9 +34,7 @@ struct Context {
   const T* list(plan::List list) const {
     return reinterpret_cast<const T*>(base + list.off);
   }
-  int& fd(plan::Slot slot) {
-    return reinterpret_cast<int32_t*>(base + header().slots.off)[slot];
-  }
+  int& fd(plan::Slot slot) { return reinterpret_cast<int32_t*>(base + header().slots.off)[slot]; }
 };
 
 // Notes which call failed and hands the negative errno on: `return fail(c, Call::k_openat2, r);`

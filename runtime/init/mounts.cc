@@ -25,8 +25,8 @@ static long check_tree(Context& c, const plan::OpenTree& p, long tree) {
   return kind.type == kDirectoryType ? 0 : fail(c, Call::k_verify, -ENOTDIR);
 }
 
-// EACCES: mapped root may not walk the path. EINVAL: a bind that is not recursive would uncover what
-// a mount locked to its place hides.
+// EACCES: mapped root may not walk the path. EINVAL: a bind that is not recursive would uncover
+// what a mount locked to its place hides.
 static bool keeps_other(Context& c, const plan::OpenTree& p, long error) {
   return (p.flags & plan::kTreeReplace) != 0 && (error == -EACCES || error == -EINVAL) &&
          c.fd(p.slot) >= 0;

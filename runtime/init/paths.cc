@@ -165,7 +165,8 @@ Target open_target(Context& c, const char* path, uint32_t flags, Missing make) {
   const RootDir root(c);
   if (root.fd() < 0) return {fail(c, Call::k_open, root.fd()), false};
   c.text[0] = '\0';
-  const long fd = open_existing(c, root.fd(), path, flags);
+  const bool look = (flags & plan::kMountTargetMissing) == 0 || make == Missing::kFail;
+  const long fd = look ? open_existing(c, root.fd(), path, flags) : -ENOENT;
   if (fd >= 0) return {fd, true};
   if (c.text[0] != '\0') return {fd, true};
   if (fd != -ENOENT || make == Missing::kFail) return {fail(c, Call::k_openat2, fd), true};
@@ -177,7 +178,7 @@ Target open_target(Context& c, const char* path, uint32_t flags, Missing make) {
 
 void drop_parent(Context& c) {
   if (c.parent_path == nullptr) return;
-  close_fd(c.parent);
+  done_with(c, c.parent);
   c.parent_path = nullptr;
 }
 

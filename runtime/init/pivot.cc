@@ -39,10 +39,8 @@ static long attach_at(const Context& c, long tree, const char* path) {
 // the fd.
 long run(Context& c, const plan::AttachRoot& p) {
   const long tree = c.fd(p.slot);
-  long r = attach_at(c, tree, c.str(p.path));
+  const long r = attach_at(c, tree, c.str(p.path));
   if (r < 0) return fail(c, Call::k_move_mount, r);
-  r = syscall(__NR_fchdir, tree);
-  if (r < 0) return fail(c, Call::k_chdir, r);
   c.root = static_cast<int>(tree);
   c.fd(p.slot) = -1;
   return 0;
@@ -81,7 +79,6 @@ static long enter_by_pivot(Context& c) {
 
 long run(Context& c, const plan::PivotRoot& p) {
   drop_parent(c);
-  // A hook or a step between may have left the root directory.
   long r = syscall(__NR_fchdir, c.root);
   if (r < 0) return fail(c, Call::k_chdir, r);
   if ((p.flags & plan::kPivotHostMounts) != 0) {

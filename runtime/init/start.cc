@@ -68,7 +68,6 @@ extern "C" [[noreturn]] __attribute__((used)) void coracle_init_main(long* stack
   const long base =
       syscall(__NR_mmap, 0, number(argv[2]), PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
   if (base < 0 && base > -4096) refuse();
-  close_fd(fd);
 
   static Context context;  // in .bss: the stack stays small
   context.base = reinterpret_cast<unsigned char*>(base);

@@ -95,9 +95,8 @@ static void do_step(Context& c, const Step& step, uint16_t index) {
 static void meet(Context& c, const Step& step, uint16_t index) {
   c.call = Call::k_none;
   c.text[0] = '\0';
-  const long result = step.actor == Actor::kInit
-                          ? await_go(c.sync)
-                          : send_message(c, MessageKind::kReached, index, 0);
+  const long result = step.actor == Actor::kInit ? await_go(c.sync)
+                                                 : send_message(c, MessageKind::kReached, index, 0);
   if (result < 0) leave();
 }
 

@@ -41,8 +41,7 @@ class Builder {
             OnError on_error = OnError::kFail) {
     Step& step = steps_.emplace_back();
     step = Step{OpOf<Payload>::kValue, actor, on_error, str(origin), {}};
-    static_assert(sizeof(Payload) <= sizeof(step.payload) &&
-                  std::is_trivially_copyable_v<Payload>);
+    static_assert(sizeof(Payload) <= sizeof(step.payload) && std::is_trivially_copyable_v<Payload>);
     std::memcpy(step.payload, &payload, sizeof(Payload));
     return step;
   }

@@ -74,8 +74,7 @@ std::string options_text(const View& v, List options) {
 std::string strings_text(const View& v, List list) {
   std::string out;
   for (uint32_t i = 0; i + 1 < list.count; ++i)
-    append(out, i ? " " : "",
-           quoted(v.str({static_cast<uint32_t>(v.list<uint64_t>(list)[i])})));
+    append(out, i ? " " : "", quoted(v.str({static_cast<uint32_t>(v.list<uint64_t>(list)[i])})));
   return out;
 }
 
@@ -94,7 +93,9 @@ std::string text(const View&, const CgroupDevices& p) {
   return cat(p.instructions.count, " instructions");
 }
 std::string text(const View&, const CgroupDelegate& p) { return cat("to ", p.uid, ":", p.gid); }
-std::string text(const View& v, const IdmapUserns& p) { return cat("slot ", p.slot, " ", quoted(v.str(p.uid_map))); }
+std::string text(const View& v, const IdmapUserns& p) {
+  return cat("slot ", p.slot, " ", quoted(v.str(p.uid_map)));
+}
 std::string text(const View& v, const OpenNamespace& p) {
   return cat(namespace_name(p.nstype), " ", quoted(v.str(p.path)), " slot ", p.slot);
 }
@@ -110,8 +111,8 @@ std::string text(const View& v, const Clone& p) {
 std::string text(const View& v, const IdMaps& p) { return quoted(v.str(p.uid_map)); }
 std::string text(const View&, const Meet&) { return "wait for the other side"; }
 std::string text(const View&, const Hooks& p) {
-  static constexpr std::string_view kKinds[] = {"prestart",       "createRuntime", "createContainer",
-                                                "startContainer", "poststart",     "poststop"};
+  static constexpr std::string_view kKinds[] = {
+      "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"};
   return std::string(kKinds[p.kind]);
 }
 std::string text(const View& v, const NetDevice& p) { return std::string(v.str(p.name)); }
@@ -163,7 +164,9 @@ std::string text(const View&, const Rlimit& p) {
   return cat(spec::rlimit_name(static_cast<int>(p.resource)), " ", p.soft, ":", p.hard);
 }
 std::string text(const View&, const OomScoreAdj& p) { return cat(p.value); }
-std::string text(const View&, const Scheduler& p) { return cat("policy ", p.policy, " nice ", p.nice); }
+std::string text(const View&, const Scheduler& p) {
+  return cat("policy ", p.policy, " nice ", p.nice);
+}
 std::string text(const View&, const IoPriority& p) { return hex(p.value); }
 std::string text(const View&, const Personality& p) { return hex(p.persona); }
 std::string text(const View&, const MemoryPolicy& p) { return hex(p.mode); }

@@ -8,8 +8,8 @@
 
 namespace coracle::plan {
 
-std::string_view step_name(Op op);       // "mount", "mask path", ...
-std::string_view call_name(Call call);   // "openat2", ...; "" for none
+std::string_view step_name(Op op);      // "mount", "mask path", ...
+std::string_view call_name(Call call);  // "openat2", ...; "" for none
 
 // What the step is about: `proc on "/proc"`; "" where its name says all.
 std::string subject(const View& plan, const Step& step);

@@ -70,9 +70,9 @@ struct OpenTree {  // a detached clone of a host path, with its attributes, into
 inline constexpr uint32_t kTreeRecursive = 1;
 inline constexpr uint32_t kTreeNoFollow = 2;
 inline constexpr uint32_t kTreeMustBeDirectory = 4;
-// The slot holds the parent's clone. Taken from a mount namespace of a lesser user namespace instead,
-// it keeps what the host's mounts restrict (ro, nosuid, ...) locked; if the path cannot be walked
-// from there, the parent's stays.
+// The slot holds the parent's clone. Taken from a mount namespace of a lesser user namespace
+// instead, it keeps what the host's mounts restrict (ro, nosuid, ...) locked; if the path cannot be
+// walked from there, the parent's stays.
 inline constexpr uint32_t kTreeReplace = 8;
 struct IdmapUserns {  // a user namespace with these maps, only to idmap mounts with
   Ref uid_map;        // text as written to /proc/PID/uid_map
@@ -106,10 +106,10 @@ struct IdMaps {  // write /proc/PID/{uid_map,setgroups,gid_map} and let the init
 };
 inline constexpr uint32_t kMapsDenySetgroups = 1;
 inline constexpr uint32_t kMapsUseHelpers = 2;  // newuidmap, newgidmap
-struct Meet {     // `Step::actor` waits for the other side to come to this step
+struct Meet {  // `Step::actor` waits for the other side to come to this step
   uint32_t unused;
 };
-struct Hooks {     // run the hooks of this kind (index into spec Hooks: see HookKind)
+struct Hooks {  // run the hooks of this kind (index into spec Hooks: see HookKind)
   uint32_t kind;
 };
 enum class HookKind : uint32_t {
@@ -147,7 +147,8 @@ struct Keyring {  // KEYCTL_JOIN_SESSION_KEYRING, possessor's permissions
 struct LoopbackUp {
   uint32_t unused;
 };
-struct PropagationRoot {  // mount_setattr("/", propagation, AT_RECURSIVE) in the new mount namespace
+struct PropagationRoot {  // mount_setattr("/", propagation, AT_RECURSIVE) in the new mount
+                          // namespace
   uint64_t propagation;
 };
 // The detached rootfs becomes a mount at its own path on the host, as seen in the container's mount
@@ -168,21 +169,22 @@ struct FsOption {
 struct MountFs {  // fsopen, fsconfig..., fsmount, mount_setattr..., one move_mount
   Ref fstype;
   Ref source;
-  List options;         // FsOption
+  List options;          // FsOption
   uint32_t mount_attrs;  // MOUNT_ATTR_* given to fsmount
-  List attrs;           // SetAttr, after fsmount
-  Ref target;           // below the container's root
-  uint32_t flags;       // kMount*
-  Slot fallback;        // kMountCgroupBind: a detached tree of the container's cgroup, or none
+  List attrs;            // SetAttr, after fsmount
+  Ref target;            // below the container's root
+  uint32_t flags;        // kMount*
+  Slot fallback;         // kMountCgroupBind: a detached tree of the container's cgroup, or none
 };
-inline constexpr uint32_t kMountNoSymlinks = 1;    // proc, sysfs: target must be a real directory
-inline constexpr uint32_t kMountCopyUp = 2;        // tmpcopyup
-inline constexpr uint32_t kMountCgroupBind = 4;    // cgroup2 refused: bind `fallback`, or hide
-inline constexpr uint32_t kMountSysBind = 8;       // sysfs refused (user ns): bind the host's /sys
-inline constexpr uint32_t kMountKeepMode = 16;     // tmpfs without mode=: take the target's mode
-inline constexpr uint32_t kMountMqueueBind = 32;   // mqueue refused: bind the host's /dev/mqueue
+inline constexpr uint32_t kMountNoSymlinks = 1;   // proc, sysfs: target must be a real directory
+inline constexpr uint32_t kMountCopyUp = 2;       // tmpcopyup
+inline constexpr uint32_t kMountCgroupBind = 4;   // cgroup2 refused: bind `fallback`, or hide
+inline constexpr uint32_t kMountSysBind = 8;      // sysfs refused (user ns): bind the host's /sys
+inline constexpr uint32_t kMountKeepMode = 16;    // tmpfs without mode=: take the target's mode
+inline constexpr uint32_t kMountMqueueBind = 32;  // mqueue refused: bind the host's /dev/mqueue
 inline constexpr uint32_t kMountTargetNoFollow = 64;  // dest-nofollow
 inline constexpr uint32_t kMountCopySymlink = 128;    // a tree that is a symlink: make its like
+inline constexpr uint32_t kMountTargetMissing = 512;  // most likely: do not look first
 inline constexpr uint32_t kMountMustBeProc = 256;     // onto /proc: the tree must be a procfs
 struct MountTree {  // attach the detached tree in `slot` at target, creating the target if missing
   Slot slot;
@@ -213,8 +215,8 @@ struct MakeSymlink {
 };
 struct MaskPath {
   Ref path;
-  Slot null;   // from HostNull
-  Ref label;   // SELinux context of the tmpfs over a directory, or none
+  Slot null;  // from HostNull
+  Ref label;  // SELinux context of the tmpfs over a directory, or none
 };
 struct ReadonlyPath {
   Ref path;
@@ -285,7 +287,7 @@ struct Console {  // a pty from the container's devpts becomes stdio and /dev/co
   uint32_t uid;
   uint32_t flags;  // kConsole*
 };
-inline constexpr uint32_t kConsoleBind = 1;     // mount it on /dev/console
+inline constexpr uint32_t kConsoleBind = 1;  // mount it on /dev/console
 inline constexpr uint32_t kConsoleSetSize = 2;
 struct StdioOwner {  // fchown 0, 1, 2 to uid; never /dev/null (the machine's own)
   uint32_t uid;
@@ -343,11 +345,11 @@ struct WorkDir {  // chdir, verified to be inside the root (CVE-2024-21626); mad
 inline constexpr uint32_t kWorkDirCreate = 1;    // mkdir -p where it is missing
 inline constexpr uint32_t kWorkDirOnlyMake = 2;  // no chdir, no error: a root soon to be read-only
 inline constexpr uint32_t kWorkDirFirst = 4;     // EACCES is fine, a later step tries as the user
-inline constexpr uint32_t kWorkDirAgain = 8;     // that later step: only if the first did not get in
+inline constexpr uint32_t kWorkDirAgain = 8;  // that later step: only if the first did not get in
 struct ResolveProgram {  // find the program, and what else the container's files have to say
-  Ref name;            // args[0]
-  Ref search;          // PATH of the environment, or none
-  Ref home;            // "HOME=" with room behind it, part of envp: filled from /etc/passwd; or none
+  Ref name;              // args[0]
+  Ref search;            // PATH of the environment, or none
+  Ref home;  // "HOME=" with room behind it, part of envp: filled from /etc/passwd; or none
   uint32_t home_room;  // bytes behind "HOME=", the NUL included
   uint32_t uid;
 };
@@ -365,68 +367,68 @@ struct Execute {
 
 // Name, text shown by `coracle plan` and in messages.
 // Steps of the parent alone ...
-#define CORACLE_PARENT_STEPS(X)              \
-  X(CgroupMake, "make cgroup")               \
-  X(CgroupWrite, "cgroup write")             \
-  X(CgroupDevices, "cgroup devices")         \
-  X(CgroupDelegate, "delegate cgroup")       \
-  X(IdmapUserns, "idmap user namespace")     \
-  X(OpenNamespace, "open namespace")         \
-  X(Clone, "clone")                          \
-  X(IdMaps, "id maps")                       \
-  X(Meet, "meet")                            \
-  X(Hooks, "hooks")                          \
-  X(NetDevice, "net device")                 \
-  X(IntelRdt, "intel rdt")                   \
-  X(ConsoleSend, "send console")             \
-  X(SeccompListener, "seccomp listener")     \
+#define CORACLE_PARENT_STEPS(X)          \
+  X(CgroupMake, "make cgroup")           \
+  X(CgroupWrite, "cgroup write")         \
+  X(CgroupDevices, "cgroup devices")     \
+  X(CgroupDelegate, "delegate cgroup")   \
+  X(IdmapUserns, "idmap user namespace") \
+  X(OpenNamespace, "open namespace")     \
+  X(Clone, "clone")                      \
+  X(IdMaps, "id maps")                   \
+  X(Meet, "meet")                        \
+  X(Hooks, "hooks")                      \
+  X(NetDevice, "net device")             \
+  X(IntelRdt, "intel rdt")               \
+  X(ConsoleSend, "send console")         \
+  X(SeccompListener, "seccomp listener") \
   X(RecordCreated, "record created")
 
 // ... and those of the init, some of which the parent does too, with the same code.
-#define CORACLE_INIT_STEPS(X)                \
-  X(OpenTree, "open tree")                   \
-  X(SetSession, "new session")               \
-  X(Keyring, "session keyring")              \
-  X(LoopbackUp, "loopback up")               \
-  X(PropagationRoot, "propagation of /")     \
-  X(AttachRoot, "attach rootfs")             \
-  X(HostNull, "open /dev/null")              \
-  X(MountFs, "mount")                        \
-  X(MountTree, "bind mount")                 \
-  X(Remount, "remount")                      \
-  X(MakeDir, "mkdir")                        \
-  X(MakeNode, "device")                      \
-  X(MakeSymlink, "symlink")                  \
-  X(MaskPath, "mask path")                   \
-  X(ReadonlyPath, "read-only path")          \
-  X(PivotRoot, "pivot_root")                 \
-  X(EnterRoot, "enter root")                 \
-  X(RootAttr, "attributes of /")             \
-  X(Hostname, "hostname")                    \
-  X(Domainname, "domainname")                \
-  X(Sysctl, "sysctl")                        \
-  X(UnshareCgroup, "cgroup namespace")       \
-  X(Rlimit, "rlimit")                        \
-  X(OomScoreAdj, "oom_score_adj")            \
-  X(Scheduler, "scheduler")                  \
-  X(IoPriority, "io priority")               \
-  X(Personality, "personality")              \
-  X(MemoryPolicy, "memory policy")           \
-  X(CpuAffinity, "cpu affinity")             \
-  X(Console, "console")                      \
-  X(StdioOwner, "owner of stdio")            \
-  X(NoNewPrivileges, "no new privileges")    \
-  X(SeccompFilter, "seccomp")                \
-  X(ProcessLabel, "process label")           \
-  X(BoundingSet, "bounding set")             \
-  X(Groups, "groups")                        \
-  X(SetIds, "set user and group")            \
-  X(Umask, "umask")                          \
-  X(Capabilities, "capabilities")            \
-  X(WorkDir, "chdir")                        \
-  X(ResolveProgram, "find program")          \
-  X(PreserveFds, "close-on-exec")            \
-  X(AwaitStart, "await start")               \
+#define CORACLE_INIT_STEPS(X)             \
+  X(OpenTree, "open tree")                \
+  X(SetSession, "new session")            \
+  X(Keyring, "session keyring")           \
+  X(LoopbackUp, "loopback up")            \
+  X(PropagationRoot, "propagation of /")  \
+  X(AttachRoot, "attach rootfs")          \
+  X(HostNull, "open /dev/null")           \
+  X(MountFs, "mount")                     \
+  X(MountTree, "bind mount")              \
+  X(Remount, "remount")                   \
+  X(MakeDir, "mkdir")                     \
+  X(MakeNode, "device")                   \
+  X(MakeSymlink, "symlink")               \
+  X(MaskPath, "mask path")                \
+  X(ReadonlyPath, "read-only path")       \
+  X(PivotRoot, "pivot_root")              \
+  X(EnterRoot, "enter root")              \
+  X(RootAttr, "attributes of /")          \
+  X(Hostname, "hostname")                 \
+  X(Domainname, "domainname")             \
+  X(Sysctl, "sysctl")                     \
+  X(UnshareCgroup, "cgroup namespace")    \
+  X(Rlimit, "rlimit")                     \
+  X(OomScoreAdj, "oom_score_adj")         \
+  X(Scheduler, "scheduler")               \
+  X(IoPriority, "io priority")            \
+  X(Personality, "personality")           \
+  X(MemoryPolicy, "memory policy")        \
+  X(CpuAffinity, "cpu affinity")          \
+  X(Console, "console")                   \
+  X(StdioOwner, "owner of stdio")         \
+  X(NoNewPrivileges, "no new privileges") \
+  X(SeccompFilter, "seccomp")             \
+  X(ProcessLabel, "process label")        \
+  X(BoundingSet, "bounding set")          \
+  X(Groups, "groups")                     \
+  X(SetIds, "set user and group")         \
+  X(Umask, "umask")                       \
+  X(Capabilities, "capabilities")         \
+  X(WorkDir, "chdir")                     \
+  X(ResolveProgram, "find program")       \
+  X(PreserveFds, "close-on-exec")         \
+  X(AwaitStart, "await start")            \
   X(Execute, "exec")
 
 #define CORACLE_STEPS(X) CORACLE_PARENT_STEPS(X) CORACLE_INIT_STEPS(X)
@@ -485,15 +487,17 @@ struct Header {
 enum class MessageKind : uint8_t { kGo = 1, kReached, kWarning, kFailure, kDescriptor };
 
 // The call inside a step that failed; names for the parent's text.
-#define CORACLE_CALLS(X)                                                                        \
-  X(none) X(open) X(openat2) X(fsopen) X(fsconfig) X(fsmount) X(fspick) X(open_tree)            \
-  X(move_mount) X(mount_setattr) X(mkdir) X(mknod) X(symlink) X(chmod) X(chown) X(fstat)        \
-  X(pivot_root) X(umount) X(chdir) X(chroot) X(setns) X(unshare) X(read) X(write) X(ioctl)      \
-  X(socket) X(prctl) X(capset) X(setgroups) X(setresgid) X(setresuid) X(setrlimit)              \
-  X(sched_setattr) X(sched_setaffinity) X(ioprio_set) X(personality) X(set_mempolicy) X(keyctl) \
-  X(seccomp) X(sethostname) X(setdomainname) X(setsid) X(accept) X(poll) X(execve) X(access)    \
-  X(getcwd) X(close_range) X(sendmsg) X(dup) X(mmap) X(umask) X(getdents) X(copy) X(verify)     \
-  X(clone) X(memfd) X(link) X(readlink)
+#define CORACLE_CALLS(X)                                                                           \
+  X(none)                                                                                          \
+  X(open) X(openat2) X(fsopen) X(fsconfig) X(fsmount) X(fspick) X(open_tree) X(move_mount)         \
+      X(mount_setattr) X(mkdir) X(mknod) X(symlink) X(chmod) X(chown) X(fstat) X(pivot_root)       \
+          X(umount) X(chdir) X(chroot) X(setns) X(unshare) X(read) X(write) X(ioctl) X(socket)     \
+              X(prctl) X(capset) X(setgroups) X(setresgid) X(setresuid) X(setrlimit)               \
+                  X(sched_setattr) X(sched_setaffinity) X(ioprio_set) X(personality)               \
+                      X(set_mempolicy) X(keyctl) X(seccomp) X(sethostname) X(setdomainname)        \
+                          X(setsid) X(accept) X(poll) X(execve) X(access) X(getcwd) X(close_range) \
+                              X(sendmsg) X(dup) X(mmap) X(umask) X(getdents) X(copy) X(verify)     \
+                                  X(clone) X(memfd) X(link) X(readlink)
 
 enum class Call : uint8_t {
 #define X(name) k_##name,
@@ -506,7 +510,7 @@ struct Message {
   MessageKind kind;
   Call call;
   uint16_t step;
-  int32_t error;  // errno
+  int32_t error;   // errno
   uint32_t extra;  // which option, which attribute, ... of the payload's list
   char text[116];  // the kernel's own words (fs context log), or a path found; NUL-terminated
 };

@@ -116,6 +116,20 @@ static uint32_t fs_flags(const Draft& d, const spec::Mount& mount, const MountOp
   return flags;
 }
 
+// Directly in a tmpfs that was mounted just before: nothing can be there yet.
+static bool is_surely_missing(const Draft& d, size_t index) {
+  const std::string_view target = d.mounts[index].target;
+  const std::string_view parent = target.substr(0, target.rfind('/'));
+  bool missing = false;
+  for (size_t i = 0; i < index; ++i) {
+    if (d.mounts[i].target == target) missing = false;
+    if (d.mounts[i].target != parent) continue;
+    missing = d.spec.mounts[i].type == "tmpfs" && d.mounts[i].source.empty() &&
+              !d.mounts[i].options.copy_up && !d.mounts[i].options.remount;
+  }
+  return missing;
+}
+
 static void add_fs(Draft& d, size_t index) {
   const spec::Mount& mount = d.spec.mounts[index];
   const PlannedMount& m = d.mounts[index];
@@ -139,6 +153,7 @@ static void add_fs(Draft& d, size_t index) {
   step.attrs = attrs.into(d.b);
   step.target = d.b.str(m.target);
   step.flags = fs_flags(d, mount, m.options);
+  if (is_surely_missing(d, index)) step.flags |= kMountTargetMissing;
   step.fallback = m.fallback;
   d.b.init(m.origin, step);
 }

@@ -43,6 +43,8 @@ void read_mounts(Draft& d);
 // OpenTree of the rootfs and of every bind source, by `actor`.
 void open_trees(Draft& d, Actor actor);
 bool clones_in_turn(const Draft& d);
+// Every bind says private itself, so the host's mounts may be made that once and for all.
+bool all_binds_are_private(const Draft& d);
 void open_source(Draft& d, PlannedMount& m, Actor actor, uint32_t replace);
 // The same once more by the init, where it is in a user namespace: see kTreeReplace. Idmapped ones
 // stay the parent's, who alone may map them.

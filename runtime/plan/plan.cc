@@ -10,7 +10,9 @@ namespace coracle::plan {
 
 using spec::Error;
 
-static bool has(const std::vector<spec::Hook>* hooks) { return hooks != nullptr && !hooks->empty(); }
+static bool has(const std::vector<spec::Hook>* hooks) {
+  return hooks != nullptr && !hooks->empty();
+}
 
 // Parsed and valid, but its execution comes later: refused, never ignored.
 static void refuse_unsupported(const spec::Linux& linux) {

@@ -20,13 +20,14 @@ namespace coracle::plan {
 struct Host {
   uint32_t euid = 0;
   uint32_t egid = 0;
-  bool privileged = true;       // CAP_SYS_ADMIN over the initial mount namespace
-  bool initial_userns = true;   // not inside a user namespace
-  bool apparmor = false;        // LSM enabled: labels are honoured, else ignored with a warning
+  bool all_root = false;       // real, effective and saved ids are 0 already
+  bool privileged = true;      // CAP_SYS_ADMIN over the initial mount namespace
+  bool initial_userns = true;  // not inside a user namespace
+  bool apparmor = false;       // LSM enabled: labels are honoured, else ignored with a warning
   bool selinux = false;
-  std::string cgroup_path;      // own cgroup, "/..." as in /proc/self/cgroup
+  std::string cgroup_path;               // own cgroup, "/..." as in /proc/self/cgroup
   std::vector<std::string> controllers;  // of the cgroup2 root, when resources are asked for
-  uint32_t listen_fds = 0;      // LISTEN_FDS, when LISTEN_PID is ours
+  uint32_t listen_fds = 0;               // LISTEN_FDS, when LISTEN_PID is ours
 };
 
 // What the command line adds to the bundle.
@@ -37,7 +38,7 @@ struct Request {
   bool no_pivot = false;
   bool no_new_keyring = false;
   bool rootless_cgroup_errors_ignored = false;
-  bool foreground = false;       // run: start follows at once, on the sync socket
+  bool foreground = false;  // run: start follows at once, on the sync socket
   uint32_t preserve_fds = 0;
   bool systemd_cgroup = false;
   bool has_console_socket = false;
@@ -59,21 +60,21 @@ struct Draft {
   Warnings& warnings;
   Slot rootfs = kNoSlot;
   Slot null = kNoSlot;
-  bool new_userns = false;      // the container gets a user namespace of its own (new or joined)
-  bool parent_mounts = true;    // the parent may clone host mounts (false: rootless, the init does)
+  bool new_userns = false;    // the container gets a user namespace of its own (new or joined)
+  bool parent_mounts = true;  // the parent may clone host mounts (false: rootless, the init does)
   std::vector<PlannedMount> mounts;  // spec.mounts, read once by add_sources
 };
 
 // Parts, each in a file of its own:
-void add_cgroup(Draft& d);            // cgroup.cc: make, limits, devices, delegation
-void add_sources(Draft& d);           // mounts.cc: rootfs and bind sources, opened before the clone
-void add_clone(Draft& d);             // namespaces.cc: joins, clone, id maps
-void add_namespace_entries(Draft& d); // namespaces.cc: session, keyring, cgroup ns, loopback
-void add_rootfs(Draft& d);            // mounts.cc: attach, mounts, devices, symlinks
+void add_cgroup(Draft& d);   // cgroup.cc: make, limits, devices, delegation
+void add_sources(Draft& d);  // mounts.cc: rootfs and bind sources, opened before the clone
+void add_clone(Draft& d);    // namespaces.cc: joins, clone, id maps
+void add_namespace_entries(Draft& d);   // namespaces.cc: session, keyring, cgroup ns, loopback
+void add_rootfs(Draft& d);              // mounts.cc: attach, mounts, devices, symlinks
 void add_hooks_before_pivot(Draft& d);  // plan.cc
-void add_pivot(Draft& d);             // mounts.cc: pivot, masks, read-only paths, read-only root
-void add_process_early(Draft& d);     // process.cc: hostname, sysctl, rlimits, scheduling, console
-void add_process_late(Draft& d);      // process.cc: seccomp, capabilities, ids, cwd, exec
+void add_pivot(Draft& d);               // mounts.cc: pivot, masks, read-only paths, read-only root
+void add_process_early(Draft& d);  // process.cc: hostname, sysctl, rlimits, scheduling, console
+void add_process_late(Draft& d);   // process.cc: seccomp, capabilities, ids, cwd, exec
 
 // The whole plan of `create` (and of `run`). Throws spec::Error.
 std::vector<unsigned char> make_create(const spec::Spec& spec, const Request& request,
@@ -83,7 +84,7 @@ std::vector<unsigned char> make_create(const spec::Spec& spec, const Request& re
 // `process` is complete (merged from the container's and the request's).
 struct ExecRequest {
   std::string_view id;
-  uint64_t join = 0;         // CLONE_NEW*: the container's namespaces, through its init's pidfd
+  uint64_t join = 0;  // CLONE_NEW*: the container's namespaces, through its init's pidfd
   uint32_t preserve_fds = 0;
   bool has_console_socket = false;
   bool into_cgroup = true;

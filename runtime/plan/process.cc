@@ -79,9 +79,9 @@ static void add_seccomp(Draft& d) {
 }
 
 // The filter comes last, so that it need not allow what the init still does; a profile may be older
-// than openat2(2). Without no_new_privs loading it takes CAP_SYS_ADMIN, which is kept until then and
-// dropped right behind it. A listener must be handed over while the creator is there: before the
-// wait.
+// than openat2(2). Without no_new_privs loading it takes CAP_SYS_ADMIN, which is kept until then
+// and dropped right behind it. A listener must be handed over while the creator is there: before
+// the wait.
 enum class SeccompPlace { kNone, kBeforeWait, kLast };
 
 static SeccompPlace seccomp_place(const Draft& d) {

@@ -71,7 +71,8 @@ void add_identity(Draft& d, const spec::Process& process, bool exec, bool keep_a
     d.b.init("process.cwd",
              WorkDir{cwd, (exec ? 0 : kWorkDirCreate) | (again ? kWorkDirFirst : 0)});
   add_groups(d, user);
-  d.b.init("process.user", SetIds{user.uid, user.gid});
+  const bool is_it_already = d.host.all_root && !d.new_userns && user.uid == 0 && user.gid == 0;
+  if (!is_it_already) d.b.init("process.user", SetIds{user.uid, user.gid});
   d.b.init("process.capabilities",
            Capabilities{sets.effective, sets.permitted, sets.inheritable, sets.ambient,
                         keep_admin ? kCapabilitiesKeepAdmin : 0});

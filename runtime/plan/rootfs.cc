@@ -20,9 +20,9 @@ void add_rootfs(Draft& d) {
   // Before the propagation changes: a clone of a shared mount is to be its peer, if asked for.
   if (!d.parent_mounts) open_trees(d, Actor::kInit);
   if (d.parent_mounts && d.new_userns) replace_trees(d);
-  const uint64_t propagation = root_propagation(d).flag == MS_PRIVATE ? MS_PRIVATE : MS_SLAVE;
-  if (has_own_mounts(d))
-    d.b.init("linux.rootfsPropagation", PropagationRoot{propagation});
+  const bool cut = root_propagation(d).flag == MS_PRIVATE || all_binds_are_private(d);
+  const uint64_t propagation = cut ? MS_PRIVATE : MS_SLAVE;
+  if (has_own_mounts(d)) d.b.init("linux.rootfsPropagation", PropagationRoot{propagation});
   d.b.init("root", AttachRoot{d.rootfs, d.b.str(absolute_source(d, d.spec.root->path))});
   add_mounts(d);
   add_devices(d);

@@ -3,6 +3,7 @@
 #include <linux/mount.h>
 #include <linux/sched.h>
 
+#include <algorithm>
 #include <map>
 
 #include "runtime/plan/idmap_ranges.h"
@@ -205,6 +206,18 @@ bool clones_in_turn(const Draft& d) {
   return d.parent_mounts && !d.new_userns && root_propagation(d).flag != MS_SHARED;
 }
 
+static bool is_private(const PlannedMount& m) {
+  return !m.options.propagation.empty() &&
+         std::all_of(m.options.propagation.begin(), m.options.propagation.end(),
+                     [](const PropagationOption& p) { return p.flag == MS_PRIVATE; });
+}
+
+bool all_binds_are_private(const Draft& d) {
+  return clones_in_turn(d) &&
+         std::all_of(d.mounts.begin(), d.mounts.end(),
+                     [](const PlannedMount& m) { return m.source.empty() || is_private(m); });
+}
+
 static AttrList clone_attrs(const Draft& d, const PlannedMount& m) {
   const bool rec = m.options.rbind;  // else the clone is a single mount
   AttrList attrs;
@@ -213,6 +226,7 @@ static AttrList clone_attrs(const Draft& d, const PlannedMount& m) {
   attrs.change(m.options.recursive, rec);
   // In turn, the host's mounts have their propagation already (PropagationRoot).
   if (!clones_in_turn(d)) attrs.propagate(clone_propagation(d), rec);
+  if (all_binds_are_private(d)) return attrs;
   for (const PropagationOption& p : m.options.propagation)
     attrs.propagate(p.flag, rec && p.recursive);
   return attrs;
@@ -222,8 +236,7 @@ void open_source(Draft& d, PlannedMount& m, Actor actor, uint32_t replace) {
   uint32_t flags = replace | (m.options.rbind ? kTreeRecursive : 0);
   if (m.options.source_nofollow || m.options.copy_symlink) flags |= kTreeNoFollow;
   if (m.tree == kNoSlot) m.tree = d.b.slot();
-  d.b.add(actor, m.origin,
-          OpenTree{d.b.str(m.source), clone_attrs(d, m).into(d.b), m.tree, flags});
+  d.b.add(actor, m.origin, OpenTree{d.b.str(m.source), clone_attrs(d, m).into(d.b), m.tree, flags});
 }
 
 // In a user namespace without a cgroup namespace of its own the kernel refuses a new cgroup2 mount:

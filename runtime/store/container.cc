@@ -11,6 +11,7 @@
 #include "runtime/sys/clock.h"
 #include "runtime/sys/lock.h"
 #include "runtime/sys/metadata.h"
+#include "runtime/sys/process.h"
 #include "runtime/sys/unix_socket.h"
 #include "spec/error.h"
 #include "spec/ids.h"
@@ -102,7 +103,8 @@ Container Container::create_new(const std::string& root, std::string_view id) {
   if (r) throw Error(cat("make state directory ", c.path_), r);
   try {
     // A `delete --force` may come in between.
-    if (!c.open_directory() || !c.try_lock()) c.fail_missing();
+    if (!c.open_directory()) c.fail_missing();
+    c.lock();
     c.record_.boot_id = current_boot_id();
     if (int e = sys::self_id(c.record_.creator)) throw Error("read own start time", e);
   } catch (Error&) {
@@ -110,7 +112,7 @@ Container Container::create_new(const std::string& root, std::string_view id) {
     throw;
   }
   c.record_.created = sys::rfc3339_now(true);
-  c.record_.owner = ::geteuid();
+  c.record_.owner = sys::effective_uid();
   return c;
 }
 
@@ -209,7 +211,7 @@ void Container::remove_start_socket() {
 // removed by anybody. The names known go one by one; anything else (a notify directory, the
 // temporary file of a save that was killed) is left to the walk.
 void Container::remove() {
-  for (const char* name : {kRecord, kConfig, kStartSocket}) {
+  for (const char* name : {kRecord, kConfig}) {
     int r = sys::unlink_at(dir_, name);
     if (r && r != -ENOENT) throw Error(cat("unlink ", path_, "/", name), r);
   }

@@ -76,24 +76,29 @@ RootChoice find_root(std::string_view option) {
     if (!::getcwd(directory, sizeof(directory))) throw Error("working directory", errno);
     facts.working_directory = directory;
   }
-  facts.is_root = ::geteuid() == 0;
+  facts.is_root = sys::effective_uid() == 0;
   bool decided = !option.empty() || facts.xdg_runtime_dir.empty() || facts.user == "root";
   if (facts.is_root && !decided) facts.initial_userns = sys::in_initial_user_namespace();
   return choose_root(facts);
 }
 
 void check_private(const struct stat& directory, const std::string& path) {
-  if (directory.st_uid != ::geteuid()) {
-    throw Error(cat(path, " belongs to user ", directory.st_uid, ", not to user ", ::geteuid()));
+  if (directory.st_uid != sys::effective_uid()) {
+    throw Error(
+        cat(path, " belongs to user ", directory.st_uid, ", not to user ", sys::effective_uid()));
   }
   if (directory.st_mode & 022) throw Error(cat(path, " can be written to by other users"));
 }
 
 void prepare_root(const RootChoice& choice) {
   std::string path = choice.path;
-  int made = make_with_parents(path);
-  if (made && made != -EEXIST) throw Error(cat("make state root ", path), made);
+  int made = -EEXIST;
   sys::Fd directory = sys::open_at(At::cwd(), path.c_str(), O_RDONLY | O_DIRECTORY);
+  if (directory.error() == ENOENT) {
+    made = make_with_parents(path);
+    if (made && made != -EEXIST) throw Error(cat("make state root ", path), made);
+    directory = sys::open_at(At::cwd(), path.c_str(), O_RDONLY | O_DIRECTORY);
+  }
   if (!directory) throw Error(cat("open state root ", path), directory.error());
   struct stat st;
   if (int r = sys::stat_fd(directory, st)) throw Error(path, r);

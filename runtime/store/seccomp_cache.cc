@@ -19,6 +19,7 @@
 
 #include "runtime/sys/file.h"
 #include "runtime/sys/metadata.h"
+#include "runtime/sys/process.h"
 #include "spec/text.h"
 
 namespace coracle::store {
@@ -135,7 +136,7 @@ Fd open_directory(const std::string& root) {
 
 // Only ours, and nobody else's to write to.
 bool is_trusted(const struct stat& st) {
-  return S_ISREG(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 022) == 0;
+  return S_ISREG(st.st_mode) && st.st_uid == sys::effective_uid() && (st.st_mode & 022) == 0;
 }
 
 std::optional<Program> parse(const std::vector<uint64_t>& words, const std::string& key) {
@@ -158,8 +159,11 @@ std::optional<Program> parse(const std::vector<uint64_t>& words, const std::stri
   return program;
 }
 
-std::optional<Program> load(const Fd& directory, const std::string& name, const std::string& key) {
-  Fd file = sys::open_at(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+// Whatever the path leads to counts only if it is ours and holds exactly this key.
+std::optional<Program> load(const std::string& root, const std::string& name,
+                            const std::string& key) {
+  const std::string path = spec::cat(root, "/.seccomp/", name);
+  Fd file = sys::open_at(At::cwd(), path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   struct stat st = {};
   if (!file || sys::stat_fd(file, st) < 0 || !is_trusted(st)) return std::nullopt;
   size_t largest = sizeof(FileHeader) + padded(key.size()) + BPF_MAXINSNS * sizeof(uint64_t);
@@ -225,10 +229,8 @@ Program cached_seccomp(const std::string& root, const spec::LinuxSeccomp& profil
                        plan::Warnings& warnings) {
   const Key key(profile);
   const std::string name = file_name(key.bytes());
-  if (Fd directory = open_directory(root)) {
-    std::optional<Program> kept = load(directory, name, key.bytes());
-    if (kept) return std::move(*kept);
-  }
+  std::optional<Program> kept = load(root, name, key.bytes());
+  if (kept) return std::move(*kept);
   size_t warned = warnings.size();
   Program program = plan::seccomp::compile(profile, warnings);
   if (warnings.size() == warned) save(root, name, file_bytes(program, key.bytes()));

@@ -63,21 +63,31 @@ Fd open_at(At dir, const char* path, int flags, uint64_t resolve, mode_t mode) {
 // A configuration as engines write it fits, so that one call reads it and one sees the end.
 static constexpr size_t kFirstRead = 32 << 10;
 
-int read_all(const Fd& file, std::string& out, size_t limit) {
+// `short_is_end`: a read that fills less than was asked for is the last one.
+static int read_to_end(const Fd& file, std::string& out, size_t limit, bool short_is_end) {
   out.clear();
   size_t used = 0;
   for (;;) {
     out.resize(used == 0 ? kFirstRead : used * 2);
-    ssize_t n = ::read(file.get(), out.data() + used, out.size() - used);
+    const ssize_t n = ::read(file.get(), out.data() + used, out.size() - used);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) {
-      int error = n < 0 ? -errno : 0;
-      out.resize(used);
-      return error;
-    }
-    used += static_cast<size_t>(n);
+    if (n > 0) used += static_cast<size_t>(n);
+    const bool end = n <= 0 || (short_is_end && used < out.size());
     if (used > limit) return -EFBIG;
+    if (!end) continue;
+    const int error = n < 0 ? -errno : 0;
+    out.resize(used);
+    return error;
   }
+}
+
+int read_all(const Fd& file, std::string& out, size_t limit) {
+  return read_to_end(file, out, limit, false);
+}
+
+int read_regular_file(At dir, const char* path, std::string& out, size_t limit) {
+  const Fd file = open_at(dir, path, O_RDONLY);
+  return file ? read_to_end(file, out, limit, true) : -file.error();
 }
 
 int read_file(At dir, const char* path, std::string& out, size_t limit) {

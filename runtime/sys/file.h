@@ -37,6 +37,8 @@ Fd open_at(At dir, const char* path, int flags, uint64_t resolve = 0, mode_t mod
 // Reads from the current offset to the end into `out` (replaced). -EFBIG if there are more than
 // `limit` bytes.
 int read_all(const Fd& file, std::string& out, size_t limit = 16u << 20);
+// The same for a regular file, whose end is where a read comes back short: one call less.
+int read_regular_file(At dir, const char* path, std::string& out, size_t limit = 16u << 20);
 int read_file(At dir, const char* path, std::string& out, size_t limit = 16u << 20);
 
 // Writes everything, going on after short writes.

@@ -4,11 +4,19 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/auxv.h>
 #include <sys/types.h>
 
 #include "runtime/sys/fd.h"
 
 namespace coracle::sys {
+
+// Ids of this process as they were at its exec (getauxval(3)): it never changes them, and the kernel
+// has told them already.
+inline uid_t real_uid() { return static_cast<uid_t>(getauxval(AT_UID)); }
+inline uid_t effective_uid() { return static_cast<uid_t>(getauxval(AT_EUID)); }
+inline gid_t real_gid() { return static_cast<gid_t>(getauxval(AT_GID)); }
+inline gid_t effective_gid() { return static_cast<gid_t>(getauxval(AT_EGID)); }
 
 struct ProcessId {
   pid_t pid = 0;            // 0: none

@@ -102,9 +102,11 @@ def waiting_init(subject, bundle):
 
 
 def stripped(path):
-    with tempfile.NamedTemporaryFile() as copy:
-        done = subprocess.run(["strip", "-o", copy.name, path], capture_output=True, check=False)
-        return os.path.getsize(path if done.returncode else copy.name)
+    """Size without symbols; of what cannot be stripped (a script) the size as it is."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = os.path.join(scratch, "copy")
+        done = subprocess.run(["strip", "-o", copy, path], capture_output=True, check=False)
+        return os.path.getsize(path if done.returncode else copy)
 
 
 def counts(subject, faultstep, bundle, sleeper):
@@ -116,7 +118,7 @@ def counts(subject, faultstep, bundle, sleeper):
     figures = {"syscalls": int(whole["syscalls"]), "execs": int(whole["execs"]) + 1,
                "tasks": int(whole["tasks"]),
                "page_faults": statistics.median(u.ru_minflt for u in usage),
-               "peak_rss": statistics.median(u.ru_maxrss for u in usage) * 1024,
+               "peak_rss": int(whole["maxrss"]) << 10,
                "private_dirty": memory["Private_Dirty"], "pss": memory["Pss"],
                "binary": stripped(subject.path)}
     name = subject.fresh()
@@ -183,7 +185,7 @@ def show_ratios(title, rows, subjects):
     ours, peers = subjects[0].name, subjects[1:]
     print("\n%s" % title)
     print("  %-10s %-22s" % ("", ours + " wall/CPU ms") +
-          "".join("%-26s" % (p.name + " ratio wall/CPU") for p in peers))
+          "".join("%-26s" % ("ratio to " + p.name) for p in peers))
     for label, times in rows:
         line = "  %-10s %8.2f / %-11.2f" % (
             label, statistics.median(t[0] for t in times[ours]) * 1e3,
@@ -196,9 +198,9 @@ def show_ratios(title, rows, subjects):
 
 def show_counts(figures):
     names = list(figures)
-    print("  %-18s" % "" + "".join("%14s" % n for n in names))
+    print("  %-18s" % "" + "".join("%20s" % n for n in names))
     for key in figures[names[0]]:
-        print("  %-18s" % key + "".join("%14d" % figures[n][key] for n in names))
+        print("  %-18s" % key + "".join("%20d" % figures[n][key] for n in names))
 
 
 # ---- main ------------------------------------------------------------------------------------

@@ -12,8 +12,10 @@
 //   -t SEC    kill COMMAND and all that is traced after so many seconds
 //   -o FILE   where the report goes instead of stderr
 //
-// Report: one line "syscalls=N execs=N tasks=N hit=NUMBER|none status=exit:N|signal:N|timeout:SEC".
-// Exit status: COMMAND's, 128 + signal, 124 after a time-out, or 125 when faultstep itself failed.
+// Report: one line "syscalls=N execs=N tasks=N maxrss=KIB hit=NUMBER|none
+// status=exit:N|signal:N|timeout:SEC". maxrss is never below that of faultstep itself, from which
+// COMMAND was forked. Exit status: COMMAND's, 128 + signal, 124 after a time-out, or 125 when
+// faultstep itself failed.
 //
 // strace's fault injection counts per system call number and so cannot say "the Nth overall".
 // Descendants that are not counted run untraced; when COMMAND ends, the rest is let go.
@@ -24,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -61,7 +64,8 @@ struct Run {
   long hit = -1;  // number of the system call struck
   std::map<pid_t, Task> tasks;
   long tasks_seen = 0;
-  int status = 0;  // wait status of COMMAND
+  int status = 0;     // wait status of COMMAND
+  rusage usage = {};  // of COMMAND and the descendants that it waited for
 };
 
 [[noreturn]] void die(const char* what) {
@@ -269,9 +273,10 @@ volatile sig_atomic_t g_time_is_up = 0;
 void trace(Run* run) {
   while (true) {
     int status = 0;
-    pid_t tid = waitpid(-1, &status, __WALL);
+    rusage usage = {};
+    pid_t tid = wait4(-1, &status, __WALL, &usage);
     if (tid < 0) {
-      if (errno != EINTR) die("waitpid");
+      if (errno != EINTR) die("wait4");
       if (g_time_is_up == 0) continue;
       for (const auto& [each, task] : run->tasks) kill(each, SIGKILL);
       return;
@@ -283,6 +288,7 @@ void trace(Run* run) {
     run->tasks.erase(tid);
     if (tid == run->command) {
       run->status = status;
+      run->usage = usage;
       return;
     }
   }
@@ -294,8 +300,8 @@ int report(const Run& run) {
   bool exited = WIFEXITED(run.status);
   bool late = g_time_is_up != 0;
   std::string hit = run.hit < 0 ? "none" : std::to_string(run.hit);
-  fprintf(file, "syscalls=%ld execs=%ld tasks=%ld hit=%s status=%s:%d\n", run.syscalls, run.execs,
-          run.tasks_seen, hit.c_str(),
+  fprintf(file, "syscalls=%ld execs=%ld tasks=%ld maxrss=%ld hit=%s status=%s:%d\n", run.syscalls,
+          run.execs, run.tasks_seen, run.usage.ru_maxrss, hit.c_str(),
           late     ? "timeout"
           : exited ? "exit"
                    : "signal",

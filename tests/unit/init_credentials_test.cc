@@ -44,6 +44,7 @@ TEST_CASE("capabilities are exactly those asked for, across the change of user")
       gid_t groups[4];
       EXPECT(getgroups(4, groups) == 2);
       EXPECT(groups[0] == 5 && groups[1] == 7);
+      bench.c.held = 0;                // as if this were the first look
       EXPECT(bench.run(4) == -EPERM);  // the check: CAP_CHOWN is gone
       EXPECT(bench.c.extra == CAP_CHOWN);
       int signal = 0;
@@ -69,6 +70,7 @@ TEST_CASE("what is not held is left out, not an error") {
       bench.b.init("", all);
       bench.seal();
       EXPECT(bench.run(0) == 0);
+      bench.c.held = 0;
       EXPECT(bench.run(1) == 0);
       EXPECT(status_field("CapPrm") == kKill);
       EXPECT(status_field("CapInh") == 0);

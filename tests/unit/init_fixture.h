@@ -117,6 +117,7 @@ struct Attempt {
     spec.root.emplace();
     spec.root->path = "rootfs";
     spec.linux.emplace();
+    spec.linux->namespaces.push_back({"mount", ""});
     request.id = "test";
     request.bundle = bundle.name();
   }

@@ -255,24 +255,6 @@ MOUNTING_TEST("init mounts: propagation options reach the mount") {
   CHECK(found == "/ shared,/p,/s shared,/u unbindable,/t shared,");
 }
 
-MOUNTING_TEST("init mounts: idmapped bind with maps of its own") {
-  // The user namespace is the executor's to make; here it is put into the slot by hand, so this
-  // test looks at SetAttr with a descriptor that is no user namespace: refused, and named.
-  Bundle bundle;
-  bundle.make_dir("data");
-  Attempt a(bundle);
-  spec::Mount& m = a.mount("bind", "data", "/data", {"bind", "idmap"});
-  m.uidMappings = {{0, 1000, 10}};
-  m.gidMappings = {{0, 1000, 10}};
-  const std::vector<unsigned char> block = a.plan();
-  const plan::View view(block.data());
-  CHECK(view.begin()->op == plan::Op::kIdmapUserns);
-  CHECK(view.str(view.begin()->as<plan::IdmapUserns>().uid_map) == "0 1000 10\n");
-  const plan::OpenTree& tree = (view.begin() + 2)->as<plan::OpenTree>();
-  CHECK(view.list<plan::SetAttr>(tree.attrs)[0].userns ==
-        view.begin()->as<plan::IdmapUserns>().slot);
-}
-
 MOUNTING_TEST("init mounts: no pivot leaves the container in its root all the same") {
   Bundle bundle;
   Attempt a(bundle);

@@ -28,6 +28,7 @@ struct Bench {
     spec.root.emplace();
     spec.root->path = "rootfs";
     spec.linux.emplace();
+    spec.linux->namespaces.push_back({"mount", ""});
     request.bundle = "/bundle";
   }
   spec::Mount& mount(std::string_view type, std::string_view source, std::string_view destination,
@@ -126,10 +127,10 @@ TEST_CASE("mounts: the order of the steps") {
   b.spec.linux->readonlyPaths = {"/proc/sys"};
   b.spec.root->readonly = true;
   CHECK(order(b.plan()) ==
-        "OpenTree PropagationRoot AttachRoot MountFs MountTree MakeNode MakeSymlink ReadonlyPath "
-        "HostNull MaskPath PivotRoot RootAttr ");
+        "OpenTree PropagationRoot AttachRoot MountFs OpenTree MountTree MakeNode MakeSymlink "
+        "ReadonlyPath HostNull MaskPath PivotRoot RootAttr ");
   const View view(b.block.data());
-  for (const Step& step : view) CHECK((step.actor == Actor::kParent) == (step.op == Op::kOpenTree));
+  for (const Step& step : view) CHECK((step.actor == Actor::kParent) == (&step == view.begin()));
 }
 
 TEST_CASE("mounts: without rights over the host the init opens the sources, before anything else") {
@@ -203,29 +204,42 @@ TEST_CASE("mounts: propagation of the root") {
 TEST_CASE("mounts: a bind takes as few calls as keep its meaning") {
   struct {
     spec::Strings options;
-    std::string calls;
+    std::string in_turn;  // by the init, whose mounts have their propagation
+    std::string before;   // by the parent, out of the host's peer groups
   } cases[] = {
-      {{"bind"}, spec::cat("0/0/", MS_SLAVE, " ")},
-      {{"rbind"}, spec::cat("0/0/", MS_SLAVE, "/r ")},
-      {{"rbind", "rprivate", "ro"}, spec::cat("1/0/0 0/0/", MS_PRIVATE, "/r ")},
-      {{"bind", "rprivate", "ro"}, spec::cat("1/0/", MS_PRIVATE, " ")},
-      {{"rbind", "rro"}, spec::cat("1/0/", MS_SLAVE, "/r ")},
-      {{"rbind", "rslave"}, spec::cat("0/0/", MS_SLAVE, "/r ")},
-      {{"rbind", "private"}, spec::cat("0/0/", MS_SLAVE, "/r 0/0/", MS_PRIVATE, " ")},
-      {{"rbind", "rshared"}, spec::cat("0/0/", MS_SLAVE, "/r 0/0/", MS_SHARED, "/r ")},
+      {{"bind"}, "", spec::cat("0/0/", MS_SLAVE, " ")},
+      {{"rbind"}, "", spec::cat("0/0/", MS_SLAVE, "/r ")},
+      {{"rbind", "rprivate", "ro"},
+       spec::cat("1/0/0 0/0/", MS_PRIVATE, "/r "),
+       spec::cat("1/0/0 0/0/", MS_PRIVATE, "/r ")},
+      {{"bind", "rprivate", "ro"},
+       spec::cat("1/0/", MS_PRIVATE, " "),
+       spec::cat("1/0/", MS_PRIVATE, " ")},
+      {{"rbind", "rro"}, "1/0/0/r ", spec::cat("1/0/", MS_SLAVE, "/r ")},
+      {{"rbind", "rslave"}, spec::cat("0/0/", MS_SLAVE, "/r "), spec::cat("0/0/", MS_SLAVE, "/r ")},
+      {{"rbind", "private"},
+       spec::cat("0/0/", MS_PRIVATE, " "),
+       spec::cat("0/0/", MS_SLAVE, "/r 0/0/", MS_PRIVATE, " ")},
+      {{"rbind", "rshared"},
+       spec::cat("0/0/", MS_SHARED, "/r "),
+       spec::cat("0/0/", MS_SLAVE, "/r 0/0/", MS_SHARED, "/r ")},
       {{"bind", "noatime"},
+       spec::cat(MOUNT_ATTR_NOATIME, "/", MOUNT_ATTR__ATIME, "/0 "),
        spec::cat(MOUNT_ATTR_NOATIME, "/", MOUNT_ATTR__ATIME, "/", MS_SLAVE, " ")},
   };
   for (const auto& test : cases) {
-    CAPTURE(test.calls);
+    CAPTURE(test.before);
     Bench b;
     b.mount("bind", "data", "/data", test.options);
-    const View v = b.plan();
-    const auto& tree = nth<OpenTree>(v, 1);
-    CHECK(v.str(tree.path) == "/bundle/data");
-    CHECK(attrs(v, tree.attrs) == test.calls);
-    CHECK((tree.flags == kTreeRecursive) == (test.options[0] == "rbind"));
-    CHECK(nth<MountTree>(v).slot == tree.slot);
+    for (bool userns : {false, true}) {
+      b.new_userns = userns;
+      const View v = b.plan();
+      const auto& tree = nth<OpenTree>(v, 1);
+      CHECK(v.str(tree.path) == "/bundle/data");
+      CHECK(attrs(v, tree.attrs) == (userns ? test.before : test.in_turn));
+      CHECK((tree.flags == kTreeRecursive) == (test.options[0] == "rbind"));
+      CHECK(nth<MountTree>(v).slot == tree.slot);
+    }
   }
 }
 
@@ -361,7 +375,7 @@ TEST_CASE("mounts: idmapped mounts share user namespaces of equal maps") {
   CHECK(v.list<SetAttr>(nth<OpenTree>(v, 2).attrs)[0].recursive == 1);
   CHECK(v.list<SetAttr>(nth<OpenTree>(v, 3).attrs)[0].userns == nth<IdmapUserns>(v, 1).slot);
 
-  b.spec.linux->namespaces[0].path = "/proc/7/ns/user";
+  b.spec.linux->namespaces[1].path = "/proc/7/ns/user";
   v = b.plan();
   CHECK(count(v, Op::kOpenNamespace) == 1);
   CHECK(v.list<SetAttr>(nth<OpenTree>(v, 1).attrs)[0].userns == nth<OpenNamespace>(v).slot);

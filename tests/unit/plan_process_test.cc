@@ -107,10 +107,10 @@ const std::vector<uint64_t> kFilter = {1, 2, 3};
 TEST_CASE("the least process: nothing that was not asked for") {
   Bundle b;
   CHECK(steps(b.create()) ==
-        "cpu affinity, close-on-exec, bounding set, chdir, groups, set user and group, "
+        "cpu affinity, close-on-exec, bounding set, groups, set user and group, "
         "capabilities, umask, find program, await start, record created*, exec");
   CHECK(steps(b.exec()) ==
-        "cpu affinity, close-on-exec, bounding set, chdir, groups, set user and group, "
+        "cpu affinity, close-on-exec, bounding set, groups, set user and group, "
         "capabilities, umask, find program, await start, exec");
   CHECK(b.warnings.empty());
 }
@@ -130,6 +130,7 @@ void ask_for_everything(Bundle& b) {
   b.spec.linux->memoryPolicy =
       spec::LinuxMemoryPolicy{"MPOL_BIND", "0,65", {"MPOL_F_STATIC_NODES"}};
   spec::Process& p = b.process();
+  p.cwd = "/work";
   p.terminal = true;
   p.consoleSize = spec::Box{25, 80};
   p.user.uid = 5;
