@@ -34,8 +34,8 @@ struct Command {
   OptionTable options = {};
   int min_arguments = 0;
   int max_arguments = 0;  // -1: any number
-  // Parses argv (argv[0] is the command's name) and does it; the program's exit status. Once the
-  // command line is known to be right, the status for an exception becomes the command's own.
+  // Parses argv (argv[0] is the command's name) and does it; the program's exit status. For an
+  // exception it is in `failure_status`, the command's own.
   int (*run)(const Command& self, const Globals& globals, int argc, char** argv,
              int& failure_status);
   bool stop_at_first_argument = false;
@@ -50,10 +50,10 @@ bool finish_parsing(const Command& command, const Parsed& parsed);
 template <class Options, int (*kHandler)(const Globals&, const Options&, const Words&)>
 int parse_and_run(const Command& self, const Globals& globals, int argc, char** argv,
                   int& failure_status) {
+  failure_status = self.failure_status;
   Options options;
   Parsed parsed = parse_options(self.options, &options, argc, argv, self.stop_at_first_argument);
   if (finish_parsing(self, parsed)) return 0;
-  failure_status = self.failure_status;
   return kHandler(globals, options, parsed.arguments);
 }
 

@@ -16,7 +16,7 @@ struct ExecOptions {
   std::string_view pidfd_socket;
   std::string_view cgroup;
   std::string_view cwd;
-  std::string_view user;
+  std::string_view user;  // data() is null if the option is not there
   std::string_view apparmor;
   std::string_view process_label;
   Words env;
@@ -67,7 +67,7 @@ execute::Overrides overrides(const ExecOptions& options, const Words& words) {
   changes.selinux_label = options.process_label;
   changes.no_new_privileges = options.no_new_privs;
   changes.terminal = options.tty;
-  if (!options.user.empty()) {
+  if (options.user.data() != nullptr) {
     spec::UserIds user = spec::parse_user(options.user);
     changes.uid = user.uid;
     changes.gid = user.gid;

@@ -63,6 +63,7 @@ Creation::Creation(const CreateRequest& request, bool foreground)
 
 void Creation::plan() {
   host_ = probe_host(spec());
+  check_handed_fds(host_.listen_fds, request_.preserve_fds);
   plan::Request request;
   request.id = request_.id;
   request.bundle = request_.bundle;

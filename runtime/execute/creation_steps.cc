@@ -109,8 +109,10 @@ void Creation::run(const plan::Hooks& p) {
 
 void Creation::run(const plan::NetDevice&) { throw Error("linux.netDevices: not supported yet"); }
 void Creation::run(const plan::IntelRdt&) { throw Error("linux.intelRdt: not supported yet"); }
-void Creation::run(const plan::SeccompListener&) {
-  throw Error("linux.seccomp.listenerPath: not supported yet");
+void Creation::run(const plan::SeccompListener& p) {
+  sys::Fd listener;
+  await(plan::MessageKind::kDescriptor, current_, &listener);
+  send_listener(view_of(block_), p, *container_, store::Status::kCreating, child_.pid, listener);
 }
 
 void Creation::run(const plan::ConsoleSend&) {

@@ -84,6 +84,7 @@ class Joining {
 
   void make_plan(plan::Warnings& warnings) {
     host_ = probe_host(config_.spec);
+    check_handed_fds(host_.listen_fds, request_.preserve_fds);
     plan::ExecRequest r;
     r.id = request_.id;
     r.join = container_.record().namespaces;
@@ -124,6 +125,11 @@ class Joining {
     } else if (step.op == Op::kConsoleSend) {
       await(plan::MessageKind::kDescriptor, index, &console_);
       hand_over_console();
+    } else if (step.op == Op::kSeccompListener) {
+      sys::Fd listener;
+      await(plan::MessageKind::kDescriptor, index, &listener);
+      send_listener(view, step.as<plan::SeccompListener>(), container_, Status::kRunning,
+                    child_.pid, listener);
     } else if (step.op == Op::kAwaitStart) {
       await(plan::MessageKind::kReached, index, nullptr);
       child_.channel.send_go(index);

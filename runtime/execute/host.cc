@@ -1,6 +1,7 @@
 #include "runtime/execute/host.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "runtime/sys/process.h"
 #include "spec/error.h"
 #include "spec/ids.h"
+#include "spec/text.h"
 
 namespace coracle::execute {
 
@@ -97,6 +99,13 @@ plan::Host probe_host(const spec::Spec& spec) {
     host.controllers = split(text);
   }
   return host;
+}
+
+void check_handed_fds(uint32_t listen_fds, uint32_t preserve_fds) {
+  for (uint32_t fd = 3; fd < 3 + listen_fds + preserve_fds; ++fd)
+    if (fcntl(static_cast<int>(fd), F_GETFD) < 0)
+      throw Error(spec::cat(fd < 3 + listen_fds ? "LISTEN_FDS: " : "--preserve-fds: ", "descriptor ",
+                            fd), errno);
 }
 
 uint64_t ignored_signals() {

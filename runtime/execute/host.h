@@ -9,6 +9,9 @@ namespace coracle::execute {
 
 plan::Host probe_host(const spec::Spec& spec);
 
+// Throws unless every fd that is to be handed on, from 3 on, is open.
+void check_handed_fds(uint32_t listen_fds, uint32_t preserve_fds);
+
 // Bit n-1: the caller ignores signal n, from /proc/self/stat (proc_pid_stat(5), sigignore).
 uint64_t ignored_signals();
 

@@ -38,6 +38,8 @@ struct Trampoline {
   uint32_t slot_count;
   uint32_t first_fd;
   uint64_t ignored_signals;
+  uint32_t uid;
+  uint32_t gid;
   bool await_maps;
   bool in_userns;
   char plan_text[16];
@@ -80,21 +82,24 @@ void await_maps(const Trampoline& t) {
 }
 
 // Root is not mapped: an exec would drop all capabilities, unless they are ambient.
-void carry_capabilities() {
+// In the namespace's own ids, because what the init makes in its file systems needs an owner.
+void carry_capabilities(const Trampoline& t) {
+  syscall(__NR_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
+  syscall(__NR_setresgid, t.gid, t.gid, t.gid);
+  syscall(__NR_setresuid, t.uid, t.uid, t.uid);
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2];
   syscall(__NR_capget, &header, data);
-  data[0].inheritable = data[0].permitted;
-  data[1].inheritable = data[1].permitted;
+  for (__user_cap_data_struct& half : data) half.effective = half.inheritable = half.permitted;
   syscall(__NR_capset, &header, data);
   for (int cap = 0; cap < 64; ++cap)
     syscall(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
 }
 
-void become_root_inside() {
+void become_root_inside(const Trampoline& t) {
   const long gid = syscall(__NR_setresgid, 0, 0, 0);
   const long uid = syscall(__NR_setresuid, 0, 0, 0);
-  if (gid < 0 || uid < 0) carry_capabilities();
+  if (gid < 0 || uid < 0) carry_capabilities(t);
 }
 
 // The payload's program must find default dispositions; exec keeps ignored signals ignored
@@ -115,7 +120,7 @@ void reset_signals(const Trampoline& t) {
 
 [[noreturn]] void enter_init(const Trampoline& t) {
   if (t.await_maps) await_maps(t);
-  if (t.in_userns) become_root_inside();
+  if (t.in_userns) become_root_inside(t);
   reset_signals(t);
   syscall(__NR_close_range, t.first_fd, ~0U, CLOSE_RANGE_CLOEXEC);
   syscall(__NR_fcntl, t.plan, F_SETFD, 0);
@@ -242,6 +247,8 @@ static Trampoline make_trampoline(const Launch& l, int init, int plan, int sync)
   t.slot_count = header.slots.count;
   t.first_fd = l.first_fd;
   t.ignored_signals = l.ignored_signals;
+  t.uid = l.clone.uid;
+  t.gid = l.clone.gid;
   t.await_maps = (l.clone.flags & plan::kCloneAwaitMaps) != 0;
   t.in_userns = (l.clone.flags & plan::kCloneInUserns) != 0;
   print_number(t.plan_text, static_cast<uint64_t>(plan));

@@ -5,9 +5,11 @@
 #include <signal.h>
 
 #include "runtime/cgroup/control.h"
+#include "runtime/execute/console.h"
 #include "runtime/execute/execute.h"
 #include "runtime/log.h"
 #include "runtime/messages.h"
+#include "runtime/store/state_document.h"
 #include "runtime/sys/file.h"
 #include "runtime/sys/mount.h"
 #include "spec/error.h"
@@ -21,6 +23,15 @@ using store::Status;
 
 spec::Document kept_config(const store::Container& container) {
   return spec::Document::parse_config(container.config_text(), container.path() + "/config.json");
+}
+
+void send_listener(const plan::View& plan, const plan::SeccompListener& step,
+                   const store::Container& container, Status status, pid_t pid,
+                   const sys::Fd& listener) {
+  const spec::State state = store::state_of(container.record(), status, "");
+  const std::string text =
+      spec::process_state_json(state, pid, {"seccompFd"}, plan.str(step.metadata));
+  send_descriptor(std::string(plan.str(step.path)), listener, text);
 }
 
 void write_pid_file(const std::string& path, pid_t pid) {

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "runtime/plan/format.h"
+#include "runtime/plan/builder.h"
 #include "runtime/store/container.h"
 #include "spec/json.h"
 
@@ -21,6 +21,12 @@ spec::Document kept_config(const store::Container& container);
 // `init` is needed for the kinds that run in the container's namespaces.
 void run_hooks(plan::HookKind kind, const spec::Spec& spec, const store::Container& container,
                store::Status status, const sys::Fd* init);
+
+// Hands the seccomp listener of process `pid` to the agent that config.json names, together with the
+// container process state (config-linux.md, "The Container Process State").
+void send_listener(const plan::View& plan, const plan::SeccompListener& step,
+                   const store::Container& container, store::Status status, pid_t pid,
+                   const sys::Fd& listener);
 
 // In decimal, without a newline; replaced by rename, so a reader never sees half of it.
 void write_pid_file(const std::string& path, pid_t pid);

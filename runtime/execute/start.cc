@@ -67,7 +67,12 @@ void start(const std::string& root, std::string_view id) {
   sys::Fd socket = container.connect_start_socket();
   if (!socket) throw Error("connect to the container's init", socket.error());
   Channel channel(std::move(socket));
-  run_hooks(HookKind::kStartContainer, config.spec, container, Status::kCreated, &init);
+  try {
+    run_hooks(HookKind::kStartContainer, config.spec, container, Status::kCreated, &init);
+  } catch (...) {
+    take_away(container, config.spec);  // runtime.md, lifecycle step 7
+    throw;
+  }
   container.remove_start_socket();
   if (channel.send_go(0) < 0) throw Error("the container's init is gone");
   await_start_outcome(channel, config.spec, container.record().rootfs);

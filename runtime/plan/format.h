@@ -89,6 +89,8 @@ struct Clone {          // the init is born: clone3, then execveat of the sealed
   List join;            // Join: joined by a vfork-style launcher before the clone, in this order
   Ref time_offsets;     // text for /proc/self/timens_offsets, written by the launcher; or none
   uint32_t flags;       // kClone*
+  uint32_t uid;         // who the init is in a user namespace that maps no root
+  uint32_t gid;
 };
 struct Join {
   Slot slot;

@@ -110,6 +110,10 @@ void add_clone(Draft& d) {
   if (!d.request.cgroup_path.empty()) clone.flags |= kCloneIntoCgroup;
   if ((flags & CLONE_NEWUSER) != 0) clone.flags |= kCloneAwaitMaps;
   if (d.new_userns) clone.flags |= kCloneInUserns;
+  if (d.spec.process) {
+    clone.uid = d.spec.process->user.uid;
+    clone.gid = d.spec.process->user.gid;
+  }
   d.b.parent("linux.namespaces", clone);
   if ((flags & CLONE_NEWUSER) != 0) add_id_maps(d);
 }

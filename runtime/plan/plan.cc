@@ -17,9 +17,8 @@ static bool has(const std::vector<spec::Hook>* hooks) {
 // Parsed and valid, but its execution comes later: refused, never ignored.
 static void refuse_unsupported(const spec::Linux& linux) {
   if (linux.intelRdt) throw Error::at("linux.intelRdt", "not supported yet");
-  if (!linux.netDevices.empty()) throw Error::at("linux.netDevices", "not supported yet");
-  if (linux.seccomp && !linux.seccomp->listenerPath.empty())
-    throw Error::at("linux.seccomp.listenerPath", "not supported yet");
+  for (const auto& [name, device] : linux.netDevices)
+    throw Error::at(spec::cat("linux.netDevices[", spec::quoted(name), "]"), "not supported yet");
 }
 
 static Draft make_draft(const spec::Spec& spec, const Request& request, const Host& host,
@@ -85,6 +84,8 @@ std::vector<unsigned char> make_exec(const spec::Spec& spec, const spec::Process
   clone.join = d.b.list(&join, 1);
   if (request.into_cgroup) clone.flags |= kCloneIntoCgroup;
   if (d.new_userns) clone.flags |= kCloneInUserns;
+  clone.uid = process.user.uid;
+  clone.gid = process.user.gid;
   d.b.parent("", clone);
   if ((request.join & CLONE_NEWNS) == 0) d.b.init("", EnterRoot{d.b.slot()});
   d.b.init("", SetSession{});

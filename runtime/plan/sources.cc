@@ -206,10 +206,13 @@ bool clones_in_turn(const Draft& d) {
   return d.parent_mounts && !d.new_userns && root_propagation(d).flag != MS_SHARED;
 }
 
+// "rbind,private" is not: what is mounted below still hears of the host's changes.
 static bool is_private(const PlannedMount& m) {
   return !m.options.propagation.empty() &&
          std::all_of(m.options.propagation.begin(), m.options.propagation.end(),
-                     [](const PropagationOption& p) { return p.flag == MS_PRIVATE; });
+                     [&m](const PropagationOption& p) {
+                       return p.flag == MS_PRIVATE && (p.recursive || !m.options.rbind);
+                     });
 }
 
 bool all_binds_are_private(const Draft& d) {

@@ -86,7 +86,8 @@ int read_all(const Fd& file, std::string& out, size_t limit) {
 }
 
 int read_regular_file(At dir, const char* path, std::string& out, size_t limit) {
-  const Fd file = open_at(dir, path, O_RDONLY);
+  // Not blocking: a fifo without a writer is empty, not endless.
+  const Fd file = open_at(dir, path, O_RDONLY | O_NONBLOCK);
   return file ? read_to_end(file, out, limit, true) : -file.error();
 }
 

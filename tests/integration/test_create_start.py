@@ -139,7 +139,7 @@ def _(c):
     h.eq("first\n", c.output(box))
 
 
-@h.test("create without process works, start then fails")
+@h.test("create without process works, start says what is missing and stops it")
 def _(c):
     h.only_ours("create without process")
     box = c.bundle(["true"])
@@ -147,7 +147,8 @@ def _(c):
     box.write()
     c.create(box)
     h.eq("created", c.status(box))
-    c.rt("start", box.id).fails()
+    h.has("process: not set", c.rt("start", box.id).ok().err)
+    h.until(lambda: c.status(box) == "stopped", "an end")
 
 
 @h.test("the bundle may go away after create")

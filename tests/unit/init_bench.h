@@ -99,7 +99,7 @@ inline uint64_t status_field(const char* name) {
 
 // A directory that is gone with the object.
 struct TempDir {
-  char path[32] = "/tmp/coracle-test-XXXXXX";
+  char path[32] = "/tmp/coracle-init-XXXXXX";
   TempDir() { REQUIRE(mkdtemp(path) != nullptr); }
   ~TempDir() {
     const std::string command = std::string("rm -rf ") + path;

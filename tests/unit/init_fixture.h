@@ -1,12 +1,15 @@
 // Runs the mounts' part of a plan for real: a forked child takes the parent's steps, unshares its
 // namespaces, takes the init's steps and then looks around inside. Nothing of it reaches the
-// machine's own mounts.
+// machine's own mounts, nor its files, even if what is tested is broken (protect_host).
 #pragma once
 
 #include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +40,9 @@ inline bool can_mount() {
   return can;
 }
 
+// For tests that carry a plan out.
+#define MOUNTING_TEST(name) TEST_CASE(name* doctest::skip(!can_mount()))
+
 inline std::string slurp(const std::string& path) {
   std::string text;
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -57,6 +63,21 @@ inline void spill(const std::string& path, std::string_view text) {
 inline bool exists(const std::string& path) {
   struct stat st;
   return lstat(path.c_str(), &st) == 0;
+}
+
+// "PATH MODE MAJOR:MINOR ", "PATH->TARGET " or "PATH missing ".
+inline std::string node(const char* path) {
+  struct stat st;
+  if (lstat(path, &st) != 0) return spec::cat(path, " missing ");
+  if (S_ISLNK(st.st_mode)) {
+    char link[256] = "";
+    const ssize_t n = readlink(path, link, sizeof(link));
+    return spec::cat(path, "->", std::string_view(link, static_cast<size_t>(n)), " ");
+  }
+  char text[128];
+  std::snprintf(text, sizeof(text), "%s %o %u:%u ", path, st.st_mode, major(st.st_rdev),
+                minor(st.st_rdev));
+  return text;
 }
 
 // A bundle in a directory of its own, with a `rootfs` and, beside it, a `canary` directory that
@@ -167,6 +188,59 @@ inline std::string walk(init::Context& c, plan::Actor actor) {
   return "";
 }
 
+// A defence that does not hold must cost a failed test, not the machine the test runs on: in a
+// mount namespace of its own everything is read-only but `writable` (with what is mounted below
+// it), and procfs and sysfs stay as they are, because user namespaces get no more than what they
+// find.
+inline void protect_host(const std::string& writable) {
+  if (unshare(CLONE_NEWNS) != 0) _exit(7);
+  const std::string paths[] = {writable, "/proc", "/sys"};
+  long trees[3];
+  mount_attr attr{};
+  attr.propagation = MS_PRIVATE;
+  if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) != 0) _exit(7);
+  for (int i = 0; i < 3; ++i) {
+    trees[i] = syscall(SYS_open_tree, AT_FDCWD, paths[i].c_str(),
+                       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    if (trees[i] < 0) _exit(7);
+  }
+  attr = {};
+  attr.attr_set = MOUNT_ATTR_RDONLY;
+  if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) != 0) _exit(7);
+  for (int i = 0; i < 3; ++i) {
+    if (syscall(SYS_move_mount, trees[i], "", AT_FDCWD, paths[i].c_str(),
+                MOVE_MOUNT_F_EMPTY_PATH) != 0)
+      _exit(7);
+    close(static_cast<int>(trees[i]));
+  }
+}
+
+// Runs `body` in a child behind protect_host (without the rights for it: as it is) and returns what
+// it wrote into its argument.
+inline std::string in_child(const std::string& writable,
+                            const std::function<void(std::string&)>& body) {
+  const bool guarded = can_mount();
+  int pipe_fds[2];
+  if (pipe(pipe_fds) != 0) abort();
+  const pid_t pid = fork();
+  if (pid == 0) {
+    if (guarded) protect_host(writable);
+    std::string words;
+    body(words);
+    _exit(write(pipe_fds[1], words.data(), words.size()) < 0);
+  }
+  close(pipe_fds[1]);
+  std::string words;
+  char buffer[4096];
+  for (ssize_t n; (n = read(pipe_fds[0], buffer, sizeof(buffer))) > 0;)
+    words.append(buffer, static_cast<size_t>(n));
+  close(pipe_fds[0]);
+  int status = 0;
+  waitpid(pid, &status, 0);
+  if (status != 0) return spec::cat("child ended with status ", status, ": ", words);
+  return words;
+}
+
 // Only a process of the outer user namespace may map ids that are not the writer's own.
 inline void unshare_user() {
   int ready[2], done[2];
@@ -201,10 +275,7 @@ inline void enter_namespaces(bool userns) {
 // found. The failure of a step comes back as "failed: ...".
 inline std::string carry_out(Attempt& attempt, const std::function<std::string()>& look) {
   std::vector<unsigned char> block = attempt.plan();
-  int pipe_fds[2];
-  if (pipe(pipe_fds) != 0) abort();
-  const pid_t pid = fork();
-  if (pid == 0) {
+  return in_child(std::string(attempt.request.bundle), [&](std::string& words) {
     static init::Context c{};
     c.base = block.data();
     c.root = c.procfs = c.mask_tmpfs = c.sync = c.start = -1;
@@ -213,19 +284,8 @@ inline std::string carry_out(Attempt& attempt, const std::function<std::string()
       enter_namespaces(attempt.userns);
       failure = walk(c, plan::Actor::kInit);
     }
-    const std::string words = failure.empty() ? look() : spec::cat("failed: ", failure);
-    _exit(write(pipe_fds[1], words.data(), words.size()) < 0);
-  }
-  close(pipe_fds[1]);
-  std::string words;
-  char buffer[4096];
-  for (ssize_t n; (n = read(pipe_fds[0], buffer, sizeof(buffer))) > 0;)
-    words.append(buffer, static_cast<size_t>(n));
-  close(pipe_fds[0]);
-  int status = 0;
-  waitpid(pid, &status, 0);
-  if (status != 0) return spec::cat("child ended with status ", status, ": ", words);
-  return words;
+    words = failure.empty() ? look() : spec::cat("failed: ", failure);
+  });
 }
 
 // The line of /proc/self/mountinfo for a mount point (the topmost): "OPTIONS FIELDS - TYPE SOURCE

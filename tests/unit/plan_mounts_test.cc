@@ -193,6 +193,7 @@ TEST_CASE("mounts: propagation of the root") {
     CAPTURE(test.asked);
     Bench b;
     b.spec.linux->rootfsPropagation = test.asked;
+    b.mount("bind", "/x", "/x", {"bind"});  // with nothing to hear of, the host is cut off instead
     const View v = b.plan();
     CHECK(attrs(v, nth<OpenTree>(v).attrs) == spec::cat("0/0/", test.clone, "/r "));
     CHECK(nth<PropagationRoot>(v).propagation == test.host);
@@ -210,11 +211,9 @@ TEST_CASE("mounts: a bind takes as few calls as keep its meaning") {
       {{"bind"}, "", spec::cat("0/0/", MS_SLAVE, " ")},
       {{"rbind"}, "", spec::cat("0/0/", MS_SLAVE, "/r ")},
       {{"rbind", "rprivate", "ro"},
-       spec::cat("1/0/0 0/0/", MS_PRIVATE, "/r "),
+       "1/0/0 ",  // the host's mounts are made private instead, all at once
        spec::cat("1/0/0 0/0/", MS_PRIVATE, "/r ")},
-      {{"bind", "rprivate", "ro"},
-       spec::cat("1/0/", MS_PRIVATE, " "),
-       spec::cat("1/0/", MS_PRIVATE, " ")},
+      {{"bind", "rprivate", "ro"}, "1/0/0 ", spec::cat("1/0/", MS_PRIVATE, " ")},
       {{"rbind", "rro"}, "1/0/0/r ", spec::cat("1/0/", MS_SLAVE, "/r ")},
       {{"rbind", "rslave"}, spec::cat("0/0/", MS_SLAVE, "/r "), spec::cat("0/0/", MS_SLAVE, "/r ")},
       {{"rbind", "private"},
