@@ -3,8 +3,9 @@
 namespace coracle::commands {
 
 const Command* const kCommands[] = {
-    &kCreate, &kStart,  &kRun,  &kExec, &kState,    &kList,    &kPs,          &kKill,  &kDelete,
-    &kPause,  &kResume, &kSpec, &kPlan, &kFeatures, &kVersion, &kHelpCommand, nullptr,
+    &kCreate, &kStart,  &kRun,      &kExec,    &kState,       &kList,   &kPs,
+    &kKill,   &kDelete, &kPause,    &kResume,  &kUpdate,      &kEvents, &kStats,
+    &kSpec,   &kPlan,   &kFeatures, &kVersion, &kHelpCommand, nullptr,
 };
 
 }  // namespace coracle::commands

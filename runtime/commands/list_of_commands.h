@@ -7,6 +7,7 @@ namespace coracle::commands {
 
 extern const Command kCreate;
 extern const Command kDelete;
+extern const Command kEvents;
 extern const Command kExec;
 extern const Command kFeatures;
 extern const Command kHelpCommand;
@@ -20,6 +21,8 @@ extern const Command kRun;
 extern const Command kSpec;
 extern const Command kStart;
 extern const Command kState;
+extern const Command kStats;
+extern const Command kUpdate;
 extern const Command kVersion;
 
 }  // namespace coracle::commands

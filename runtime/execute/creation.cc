@@ -183,6 +183,10 @@ bool Creation::was_oom_killed() const {
 
 // Without a word: killed, and the one thing that kills an init in its cgroup is its memory limit.
 void Creation::init_is_gone() {
+  // Gone, or out of reach (the socket failed): then it has to go.
+  constexpr int kLastMomentsMs = 1000;
+  if (sys::pidfd_wait(child_.pidfd, kLastMomentsMs) == 0)
+    sys::pidfd_send_signal(child_.pidfd, SIGKILL);  // ended meanwhile: as wanted
   int status = 0;
   while (waitpid(child_.pid, &status, 0) < 0 && errno == EINTR) {
   }

@@ -1,5 +1,7 @@
 #include "runtime/init/socket.h"
 
+#include <asm/errno.h>
+
 #include "runtime/init/syscall.h"
 
 namespace coracle::init {
@@ -39,7 +41,10 @@ long send_with_fd(int socket, const void* data, size_t size, int fd) {
     message.control = &control;
     message.control_length = sizeof(control);
   }
-  const long sent = syscall(__NR_sendmsg, socket, &message, kMsgNoSignal);
+  long sent;
+  do {
+    sent = syscall(__NR_sendmsg, socket, &message, kMsgNoSignal);
+  } while (sent == -EINTR);
   return sent < 0 ? sent : 0;
 }
 

@@ -45,9 +45,19 @@ long await_go(int socket) {
   for (;;) {
     const long n = syscall(__NR_read, socket, &m, sizeof(m));
     if (n == -kEINTR) continue;
-    if (n <= 0) return -kEPIPE;
+    if (n < 0) return n;
+    if (n == 0) return -kEPIPE;
     if (m.kind == MessageKind::kGo) return 0;
   }
+}
+
+// The other side is there, but the socket is broken: it is told, and whoever waits gets words.
+static long or_report(Context& c, uint16_t index, long result) {
+  if (result < 0 && result != -kEPIPE) {
+    c.call = Call::k_read;
+    send_message(c, MessageKind::kFailure, index, result);  // failing too: the socket closes now
+  }
+  return result;
 }
 
 // Without a commit by the parent there is no record that names this process: it must not stay.
@@ -61,7 +71,8 @@ long await_go(int socket) {
 // commits and exits at once must not take us with it.)
 static void await_start(Context& c, const plan::AwaitStart& p, uint16_t index) {
   syscall(__NR_prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0);
-  if (send_message(c, MessageKind::kReached, index, 0) < 0 || await_go(c.sync) < 0) leave();
+  if (send_message(c, MessageKind::kReached, index, 0) < 0) leave();
+  if (or_report(c, index, await_go(c.sync)) < 0) leave();
   if (p.slot == plan::kNoSlot) return;  // `run`: the commit is the start
   close_fd(c.sync);
   c.sync = -1;

@@ -11,7 +11,7 @@ namespace coracle::init {
 // One message to the parent (or to the `start` that waits), with up to one fd. 0 or -errno.
 long send_message(Context& c, plan::MessageKind kind, uint16_t step, long error, int fd = -1);
 
-// Waits for kGo on `socket`. 0; -EPIPE when the other side is gone.
+// Waits for kGo on `socket`. 0; -EPIPE when the other side is gone; another -errno.
 long await_go(int socket);
 
 }  // namespace coracle::init
