@@ -82,6 +82,13 @@ JsonWriter& JsonWriter::value_unsigned(uint64_t number) {
   return *this;
 }
 
+JsonWriter& JsonWriter::number(std::string_view digits) {
+  impl_->write([digits](auto& writer) {
+    return writer.RawValue(digits.data(), digits.size(), rapidjson::kNumberType);
+  });
+  return *this;
+}
+
 JsonWriter& JsonWriter::null() {
   impl_->write([](auto& writer) { return writer.Null(); });
   return *this;

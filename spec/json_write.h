@@ -49,6 +49,8 @@ class JsonWriter {
       return value_unsigned(number);
     }
   }
+  // A number that is given as text, written as it is: "0.25". The caller has checked its form.
+  JsonWriter& number(std::string_view digits);
   JsonWriter& null();
   // An array of values of one type.
   template <typename List>

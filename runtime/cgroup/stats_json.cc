@@ -1,54 +1,34 @@
 // The JSON of `events` and `stats`: member names and shapes are those that go-runc decodes.
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 
 #include "runtime/cgroup/stats.h"
+#include "spec/json_write.h"
 #include "spec/text.h"
 
 namespace coracle::cgroup {
 namespace {
 
-// The writer with views for strings; numbers are all unsigned.
+// The writer, by the shapes that these documents have; numbers are all unsigned.
 class Json {
  public:
-  Json& key(std::string_view name) {
-    writer_.Key(name.data(), static_cast<rapidjson::SizeType>(name.size()));
-    return *this;
-  }
   void open(std::string_view name = "") {
-    if (!name.empty()) key(name);
-    writer_.StartObject();
+    if (!name.empty()) writer_.key(name);
+    writer_.begin_object();
   }
-  void close() { writer_.EndObject(); }
-  void open_list(std::string_view name) {
-    key(name);
-    writer_.StartArray();
-  }
-  void close_list() { writer_.EndArray(); }
-  void number(std::string_view name, uint64_t value) {
-    key(name);
-    writer_.Uint64(value);
-  }
-  void text(std::string_view name, std::string_view value) {
-    key(name);
-    writer_.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
-  }
-  void null(std::string_view name) {
-    key(name);
-    writer_.Null();
-  }
+  void close() { writer_.end_object(); }
+  void open_list(std::string_view name) { writer_.key(name).begin_array(); }
+  void close_list() { writer_.end_array(); }
+  void number(std::string_view name, uint64_t value) { writer_.add(name, value); }
+  void text(std::string_view name, std::string_view value) { writer_.add(name, value); }
+  void null(std::string_view name) { writer_.key(name).null(); }
   // 125 as 1.25
   void hundredths(std::string_view name, uint64_t value) {
-    std::string digits = spec::cat(value / 100, '.', value / 10 % 10, value % 10);
-    key(name);
-    writer_.RawValue(digits.data(), digits.size(), rapidjson::kNumberType);
+    writer_.key(name).number(spec::cat(value / 100, '.', value / 10 % 10, value % 10));
   }
-  void element(uint64_t value) { writer_.Uint64(value); }
-  std::string take() const { return {buffer_.GetString(), buffer_.GetSize()}; }
+  void element(uint64_t value) { writer_.value(value); }
+  std::string take() { return writer_.take(); }
 
  private:
-  rapidjson::StringBuffer buffer_;
-  rapidjson::Writer<rapidjson::StringBuffer> writer_{buffer_};
+  spec::JsonWriter writer_{spec::JsonStyle::kCompact};
 };
 
 void write(Json& out, std::string_view name, const Pressure& pressure) {

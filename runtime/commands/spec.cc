@@ -1,8 +1,8 @@
 #include <unistd.h>
 
-#include "runtime/sys/process.h"
 #include "runtime/commands/list_of_commands.h"
 #include "runtime/sys/file.h"
+#include "runtime/sys/process.h"
 #include "spec/documents.h"
 #include "spec/error.h"
 #include "spec/text.h"
@@ -33,8 +33,9 @@ int write_spec(const Globals&, const SpecOptions& options, const Words&) {
   int flags = O_WRONLY | O_CREAT | (options.file.empty() ? O_EXCL : O_TRUNC);
   sys::Fd file = sys::open_at(sys::At::cwd(), path.c_str(), flags, 0, 0666);
   if (!file) throw Error(cat("create ", path), file.error());
-  std::string config = options.rootless ? spec::example_config_rootless(sys::effective_uid(), sys::effective_gid())
-                                        : spec::example_config();
+  std::string config =
+      options.rootless ? spec::example_config_rootless(sys::effective_uid(), sys::effective_gid())
+                       : spec::example_config();
   if (int r = sys::write_all(file, config)) throw Error(path, r);
   return 0;
 }

@@ -3,8 +3,6 @@
 // `events --stats` has the older form of the same numbers, which engines read.
 //
 // Numbers are numbers; "max" stays the word. A file that is not there is left out.
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -15,6 +13,7 @@
 #include "runtime/store/container.h"
 #include "runtime/sys/file.h"
 #include "spec/error.h"
+#include "spec/json_write.h"
 #include "spec/text.h"
 
 namespace coracle::commands {
@@ -23,7 +22,7 @@ namespace {
 using spec::cat;
 using spec::Error;
 using store::Status;
-using Writer = rapidjson::Writer<rapidjson::StringBuffer>;
+using Writer = spec::JsonWriter;
 
 // cgroup-v2.rst, "Interface Files", "Format".
 enum class Form {
@@ -106,15 +105,11 @@ bool is_number(std::string_view text) {
   return !whole.empty() && !leading_zero && is_digits(whole) && is_digits(text);
 }
 
-void write_key(Writer& out, std::string_view key) {
-  out.Key(key.data(), static_cast<rapidjson::SizeType>(key.size()));
-}
-
 void write_value(Writer& out, std::string_view text) {
   if (is_number(text) && !text.ends_with('.')) {
-    out.RawValue(text.data(), text.size(), rapidjson::kNumberType);
+    out.number(text);
   } else {
-    out.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
+    out.value(text);
   }
 }
 
@@ -125,39 +120,39 @@ void write_nested_line(Writer& out, std::string_view line) {
     key = take(line, ' ');
   }
   if (line.empty()) return;
-  write_key(out, key);
-  out.StartObject();
+  out.key(key);
+  out.begin_object();
   while (!line.empty()) {
     std::string_view pair = take(line, ' ');
     if (pair.empty()) continue;
-    write_key(out, take(pair, '='));
+    out.key(take(pair, '='));
     write_value(out, pair);
   }
-  out.EndObject();
+  out.end_object();
 }
 
 void write_text(Writer& out, Form form, std::string_view text) {
   if (form == Form::kValue) return write_value(out, take(text, '\n'));
-  out.StartObject();
+  out.begin_object();
   while (!text.empty()) {
     std::string_view line = take(text, '\n');
     if (form == Form::kNested) {
       write_nested_line(out, line);
     } else if (!line.empty()) {
-      write_key(out, take(line, ' '));
+      out.key(take(line, ' '));
       write_value(out, line);
     }
   }
-  out.EndObject();
+  out.end_object();
 }
 
 // Writes the files given one by one, those of a controller as one object.
 class Document {
  public:
   Document(std::string_view id, const cgroup::Cgroup& cgroup) : cgroup_(cgroup) {
-    out_.StartObject();
-    write_key(out_, "id");
-    out_.String(id.data(), static_cast<rapidjson::SizeType>(id.size()));
+    out_.begin_object();
+    out_.key("id");
+    out_.value(id);
   }
 
   void add(const File& file) {
@@ -167,29 +162,28 @@ class Document {
     // EOPNOTSUPP: pressure information that was built into the kernel, but not switched on.
     if (r == -ENOENT || r == -EOPNOTSUPP) return;
     if (r) throw Error(cat("cannot read ", path, " of cgroup ", cgroup_.path), r);
-    if (controller_ != file.controller) open(file.controller);
-    write_key(out_, file.name);
+    if (controller_ != file.controller) enter(file.controller);
+    out_.key(file.name);
     write_text(out_, file.form, text);
   }
 
   std::string take() {
-    open("");
-    out_.EndObject();
-    return {buffer_.GetString(), buffer_.GetSize()};
+    enter("");
+    out_.end_object();
+    return out_.take();
   }
 
  private:
-  void open(std::string_view controller) {
-    if (!controller_.empty()) out_.EndObject();
+  void enter(std::string_view controller) {
+    if (!controller_.empty()) out_.end_object();
     controller_ = controller;
     if (controller.empty()) return;
-    write_key(out_, controller);
-    out_.StartObject();
+    out_.key(controller);
+    out_.begin_object();
   }
 
   const cgroup::Cgroup& cgroup_;
-  rapidjson::StringBuffer buffer_;
-  Writer out_{buffer_};
+  Writer out_{spec::JsonStyle::kCompact};
   std::string_view controller_;
 };
 

@@ -104,8 +104,9 @@ plan::Host probe_host(const spec::Spec& spec) {
 void check_handed_fds(uint32_t listen_fds, uint32_t preserve_fds) {
   for (uint32_t fd = 3; fd < 3 + listen_fds + preserve_fds; ++fd)
     if (fcntl(static_cast<int>(fd), F_GETFD) < 0)
-      throw Error(spec::cat(fd < 3 + listen_fds ? "LISTEN_FDS: " : "--preserve-fds: ", "descriptor ",
-                            fd), errno);
+      throw Error(
+          spec::cat(fd < 3 + listen_fds ? "LISTEN_FDS: " : "--preserve-fds: ", "descriptor ", fd),
+          errno);
 }
 
 uint64_t ignored_signals() {

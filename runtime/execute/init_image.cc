@@ -2,12 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/mount.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 
 #include "runtime/coracle_init_blob.h"
 #include "runtime/sys/file.h"
+#include "runtime/sys/mount.h"
 
 // The bytes of the init, straight from the linker's output: no conversion, no copy at start-up.
 __asm__(
@@ -59,15 +58,8 @@ static sys::Fd open_init_file(const std::string& state_root) {
   }
   const int renamed = sys::rename_at(root, kTemporary, root, kName);
   if (renamed < 0) return sys::Fd(renamed);
-  const int tree = static_cast<int>(
-      syscall(SYS_open_tree, root.get(), "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
-  if (tree < 0) return sys::Fd(-errno);
-  sys::Fd detached(tree);
-  struct mount_attr attr {};
-  attr.attr_set = MOUNT_ATTR_RDONLY;
-  attr.attr_clr = MOUNT_ATTR_NOEXEC;
-  if (syscall(SYS_mount_setattr, detached.get(), "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
-    return sys::Fd(-errno);
+  const sys::Fd detached = sys::executable_clone(root);
+  if (!detached) return sys::Fd(-detached.error());
   return sys::open_at(detached, kName, O_PATH | O_CLOEXEC | O_NOFOLLOW);
 }
 

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "runtime/execute/init_image.h"
+#include "runtime/init/namespaces.h"
 #include "runtime/init/syscall.h"
 #include "runtime/plan/builder.h"
 #include "runtime/plan/namespaces.h"
@@ -132,16 +133,6 @@ void reset_signals(const Trampoline& t) {
   leave(syscall(__NR_execveat, t.init, "", argv, envp, AT_EMPTY_PATH), t);
 }
 
-long write_time_offsets(const char* text) {
-  long r = syscall(__NR_unshare, CLONE_NEWTIME);
-  if (r < 0) return r;
-  const long fd = syscall(__NR_openat, AT_FDCWD, "/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return fd;
-  r = syscall(__NR_write, fd, text, strlen(text));
-  init::close_fd(fd);
-  return r < 0 ? r : 0;
-}
-
 // Joins, then clones the init as a child of the launcher's parent (CLONE_PARENT), and is gone.
 int launcher_main(void* argument) {
   auto& l = *static_cast<Launcher*>(argument);
@@ -153,7 +144,7 @@ int launcher_main(void* argument) {
     }
   }
   if (l.time_offsets != nullptr) {
-    const long r = write_time_offsets(l.time_offsets);
+    const long r = init::enter_time_namespace(l.time_offsets);
     if (r < 0) {
       *l.outcome = {r, -1, -2};
       return 1;

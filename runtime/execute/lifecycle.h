@@ -22,8 +22,8 @@ spec::Document kept_config(const store::Container& container);
 void run_hooks(plan::HookKind kind, const spec::Spec& spec, const store::Container& container,
                store::Status status, const sys::Fd* init);
 
-// Hands the seccomp listener of process `pid` to the agent that config.json names, together with the
-// container process state (config-linux.md, "The Container Process State").
+// Hands the seccomp listener of process `pid` to the agent that config.json names, together with
+// the container process state (config-linux.md, "The Container Process State").
 void send_listener(const plan::View& plan, const plan::SeccompListener& step,
                    const store::Container& container, store::Status status, pid_t pid,
                    const sys::Fd& listener);

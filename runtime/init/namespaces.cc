@@ -1,4 +1,7 @@
 // The new cgroup namespace and the loopback device.
+#include "runtime/init/namespaces.h"
+
+#include <linux/fcntl.h>
 #include <linux/if.h>
 #include <linux/sched.h>
 
@@ -9,6 +12,18 @@
 namespace coracle::init {
 
 using plan::Call;
+
+long enter_time_namespace(const char* text) {
+  long r = syscall(__NR_unshare, CLONE_NEWTIME);
+  if (r < 0) return r;
+  const long fd = syscall(__NR_openat, AT_FDCWD, "/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return fd;
+  size_t size = 0;
+  while (text[size] != '\0') ++size;
+  r = syscall(__NR_write, fd, text, size);
+  close_fd(fd);
+  return r < 0 ? r : 0;
+}
 
 // After the init is in its cgroup, so that the namespace's root is the container's own cgroup
 // (cgroup_namespaces(7)).

@@ -42,7 +42,7 @@ struct Record {
   // Without a mount namespace: id of the mount (statx, STATX_MNT_ID) that holds the rootfs; what is
   // mounted above it is the container's, and is taken away by delete. 0: nothing is.
   uint64_t rootfs_mount = 0;
-  std::string intel_rdt;    // resctrl group to remove on delete, "" if none is ours
+  std::string intel_rdt;  // resctrl group to remove on delete, "" if none is ours
   std::vector<std::pair<std::string, std::string>> annotations;
 };
 

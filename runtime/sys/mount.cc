@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 namespace coracle::sys {
 
@@ -15,6 +16,19 @@ uint64_t mount_id(const char* path) {
   struct statx st;
   if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &st) < 0) return 0;
   return st.stx_mnt_id;
+}
+
+Fd executable_clone(const Fd& directory) {
+  const long tree = syscall(SYS_open_tree, directory.get(), "",
+                            OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+  if (tree < 0) return Fd(-errno);
+  Fd detached(static_cast<int>(tree));
+  struct mount_attr attr {};
+  attr.attr_set = MOUNT_ATTR_RDONLY;
+  attr.attr_clr = MOUNT_ATTR_NOEXEC;
+  if (syscall(SYS_mount_setattr, detached.get(), "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+    return Fd(-errno);
+  return detached;
 }
 
 int unmount(const char* path) {

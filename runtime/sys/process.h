@@ -11,8 +11,8 @@
 
 namespace coracle::sys {
 
-// Ids of this process as they were at its exec (getauxval(3)): it never changes them, and the kernel
-// has told them already.
+// Ids of this process as they were at its exec (getauxval(3)): it never changes them, and the
+// kernel has told them already.
 inline uid_t real_uid() { return static_cast<uid_t>(getauxval(AT_UID)); }
 inline uid_t effective_uid() { return static_cast<uid_t>(getauxval(AT_EUID)); }
 inline gid_t real_gid() { return static_cast<gid_t>(getauxval(AT_GID)); }

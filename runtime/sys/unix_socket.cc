@@ -65,7 +65,7 @@ Fd connect_path(const char* path, int type) {
   sockaddr_un address = {};
   if (::strlen(path) < sizeof(address.sun_path)) {
     address.sun_family = AF_UNIX;
-    ::strcpy(address.sun_path, path);
+    ::memcpy(address.sun_path, path, ::strlen(path) + 1);
     return connect_to(address, type);
   }
   const char* slash = ::strrchr(path, '/');

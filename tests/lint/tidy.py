@@ -10,8 +10,21 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import source
+
+
+GCC_ONLY = re.compile(r" -f(?:no-)?(?:tree-loop-distribute-patterns|tree-\S+|ipa-\S+)")
+
+
+def for_clang(entries, folder):
+    """A compilation database without the options that only gcc knows."""
+    for entry in entries:
+        entry["command"] = GCC_ONLY.sub("", entry["command"])
+    with open(os.path.join(folder, "compile_commands.json"), "w", encoding="utf-8") as file:
+        json.dump(entries, file)
+    return folder
 
 
 def analyse(build, path):
@@ -39,8 +52,10 @@ if __name__ == "__main__":
              for e in entries}
     wanted = sorted(p for p in paths if p.split("/")[0] in source.PRODUCT
                     and (len(sys.argv) < 3 or p in sys.argv[2:]))
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        outcome = pool.map(lambda p: analyse(sys.argv[1], os.path.join(source.ROOT, p)), wanted)
-    for path, found in zip(wanted, outcome):
-        results.add(path, sorted(set(found)))
+    with tempfile.TemporaryDirectory() as folder, \
+            concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for_clang(entries, folder)
+        outcome = pool.map(lambda p: analyse(folder, os.path.join(source.ROOT, p)), wanted)
+        for path, found in zip(wanted, outcome):
+            results.add(path, sorted(set(found)))
     results.finish()
