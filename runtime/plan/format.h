@@ -134,21 +134,66 @@ struct Header {
 enum class MessageKind : uint8_t { kGo = 1, kReached, kWarning, kFailure, kDescriptor };
 
 // The call inside a step that failed; names for the parent's text.
-// clang-format off: it finds no end in breaking this list
-#define CORACLE_CALLS(X)                                                                         \
-  X(none)                                                                                        \
-  X(open)                                                                                        \
-  X(openat2)                                                                                     \
-  X(fsopen)                                                                                      \
-  X(fsconfig) X(fsmount) X(fspick) X(open_tree) X(move_mount) X(mount_setattr) X(mkdir) X(mknod) \
-      X(symlink) X(chmod) X(chown) X(fstat) X(pivot_root) X(umount) X(chdir) X(chroot) X(setns)  \
-          X(unshare) X(read) X(write) X(ioctl) X(socket) X(prctl) X(capset) X(setgroups)         \
-              X(setresgid) X(setresuid) X(setrlimit) X(sched_setattr) X(sched_setaffinity)       \
-                  X(ioprio_set) X(personality) X(set_mempolicy) X(keyctl) X(seccomp)             \
-                      X(sethostname) X(setdomainname) X(setsid) X(accept) X(poll) X(execve)      \
-                          X(access) X(getcwd) X(close_range) X(sendmsg) X(dup) X(mmap) X(umask)  \
-                              X(getdents) X(copy) X(verify) X(clone) X(memfd) X(link) X(readlink)
-// clang-format on
+#define CORACLE_CALLS(X) \
+  X(none)                \
+  X(open)                \
+  X(openat2)             \
+  X(fsopen)              \
+  X(fsconfig)            \
+  X(fsmount)             \
+  X(fspick)              \
+  X(open_tree)           \
+  X(move_mount)          \
+  X(mount_setattr)       \
+  X(mkdir)               \
+  X(mknod)               \
+  X(symlink)             \
+  X(chmod)               \
+  X(chown)               \
+  X(fstat)               \
+  X(pivot_root)          \
+  X(umount)              \
+  X(chdir)               \
+  X(chroot)              \
+  X(setns)               \
+  X(unshare)             \
+  X(read)                \
+  X(write)               \
+  X(ioctl)               \
+  X(socket)              \
+  X(prctl)               \
+  X(capset)              \
+  X(setgroups)           \
+  X(setresgid)           \
+  X(setresuid)           \
+  X(setrlimit)           \
+  X(sched_setattr)       \
+  X(sched_setaffinity)   \
+  X(ioprio_set)          \
+  X(personality)         \
+  X(set_mempolicy)       \
+  X(keyctl)              \
+  X(seccomp)             \
+  X(sethostname)         \
+  X(setdomainname)       \
+  X(setsid)              \
+  X(accept)              \
+  X(poll)                \
+  X(execve)              \
+  X(access)              \
+  X(getcwd)              \
+  X(close_range)         \
+  X(sendmsg)             \
+  X(dup)                 \
+  X(mmap)                \
+  X(umask)               \
+  X(getdents)            \
+  X(copy)                \
+  X(verify)              \
+  X(clone)               \
+  X(memfd)               \
+  X(link)                \
+  X(readlink)
 
 enum class Call : uint8_t {
 #define X(name) k_##name,

@@ -49,14 +49,14 @@ bool says(const Outcome& outcome, const char* words) {
 
 }  // namespace
 
-TEST_CASE("dispatch: usage errors are status 1, with words that name the mistake") {
+TEST_CASE("dispatch: usage errors are status 1 (exec: 255), with words that name the mistake") {
   CHECK(run({}).status == 1);
   CHECK(says(run({"kil", "x"}), "unknown command \"kil\"; did you mean kill?"));
   CHECK(says(run({"checkpoint", "--help"}), "unknown command"));
   CHECK(run({"checkpoint", "--help"}).status == 1);
   CHECK(says(run({"kill"}), "usage: coracle kill [OPTIONS] ID [SIGNAL]"));
   CHECK(says(run({"start", "a", "b"}), "unexpected argument"));
-  CHECK(run({"exec", "--bogus", "a", "ls"}).status == 1);
+  CHECK(run({"exec", "--bogus", "a", "ls"}).status == 255);  // tells it from the command's own 1
   CHECK(says(run({"--log-format", "xml", "list"}), "--log-format"));
   CHECK(says(run({"--log-level", "loud", "list"}), "--log-level"));
   CHECK(says(run({"--cgroup-manager", "mine", "list"}), "--cgroup-manager"));
