@@ -78,4 +78,20 @@ std::string quoted(std::string_view text) {
   return out;
 }
 
+std::string clean_path(std::string_view path) {
+  std::string out;
+  while (!path.empty()) {
+    size_t slash = path.find('/');
+    std::string_view part = path.substr(0, slash);
+    path.remove_prefix(slash == path.npos ? path.size() : slash + 1);
+    if (part.empty() || part == ".") continue;
+    if (part == "..") {
+      out.erase(out.empty() ? 0 : out.rfind('/'));
+    } else {
+      append(out, "/", part);
+    }
+  }
+  return out.empty() ? "/" : out;
+}
+
 }  // namespace coracle::spec

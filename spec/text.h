@@ -47,6 +47,10 @@ std::string cat(const Pieces&... pieces) {
   return out;
 }
 
+// An absolute path without empty, "." and ".." components: "/a/./b//../c" is "/a/c". As text, so
+// that it stays what the user wrote; symlinks are not looked at.
+std::string clean_path(std::string_view path);
+
 // The text in double quotes, for messages; control characters are shown as \xNN so that a name
 // out of a config file can neither break a log line nor steer a terminal.
 std::string quoted(std::string_view text);

@@ -112,10 +112,11 @@ int run(int argc, char** argv, int& failure_status) {
 }
 
 std::string absolute_path(std::string_view path) {
-  if (path.empty() || path.front() == '/') return std::string(path);
+  if (path.empty()) return "";
+  if (path.front() == '/') return spec::clean_path(path);
   char directory[4096];
   if (!::getcwd(directory, sizeof(directory))) throw Error("working directory", errno);
-  return cat(directory, "/", path);
+  return spec::clean_path(cat(directory, "/", path));
 }
 
 void print(std::string_view text) {

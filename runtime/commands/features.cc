@@ -1,5 +1,6 @@
 #include "runtime/commands/help.h"
 #include "runtime/commands/list_of_commands.h"
+#include "runtime/plan/mount_options.h"
 #include "spec/documents.h"
 
 namespace coracle::commands {
@@ -12,6 +13,7 @@ int features(const Globals&, const NoOptions&, const Words&) {
   facts.version = CORACLE_VERSION;
   facts.libseccomp_version = seccomp;
   facts.unsafe_annotations = {"run.oci.keep_original_groups", "run.oci.mount_context_type"};
+  facts.mount_options = plan::known_mount_options();
   facts.rdma = true;
   facts.apparmor = true;
   facts.selinux = true;

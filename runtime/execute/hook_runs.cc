@@ -2,8 +2,10 @@
 #include <linux/sched.h>
 
 #include "hooks/hooks.h"
+#include "runtime/cgroup/fs.h"
 #include "runtime/execute/lifecycle.h"
 #include "runtime/log.h"
+#include "runtime/store/seccomp_cache.h"
 #include "runtime/store/state_document.h"
 #include "spec/capabilities.h"
 #include "spec/documents.h"
@@ -52,6 +54,19 @@ static sys::Confinement confinement_of(const spec::Spec& spec) {
   return c;
 }
 
+static cgroup::Cgroup cgroup_of(const store::Container& container) {
+  const std::string& path = container.record().cgroup_path;
+  return path.empty() ? cgroup::Cgroup() : cgroup::open(cgroup::open_mount(), path);
+}
+
+// None where the profile asks an agent: it waits for the container's process, not for a hook.
+static plan::seccomp::Program filter_of(const spec::Spec& spec, const store::Container& container) {
+  if (!spec.linux || !spec.linux->seccomp || !spec.linux->seccomp->listenerPath.empty()) return {};
+  std::vector<std::string> told_before;
+  const std::string root = container.path().substr(0, container.path().rfind('/'));
+  return store::cached_seccomp(root, *spec.linux->seccomp, told_before);
+}
+
 static bool has_pid_namespace(const spec::Spec& spec) {
   const spec::LinuxNamespace* ns = find_namespace(spec, "pid");
   return ns != nullptr && ns->path.empty();
@@ -69,8 +84,18 @@ void run_hooks(HookKind kind, const spec::Spec& spec, const store::Container& co
   if (!spec.hooks) return;
   const std::vector<spec::Hook>& list = hooks_of(*spec.hooks, kind);
   if (list.empty()) return;
-  const sys::Confinement confinement = confinement_of(spec);
+  sys::Confinement confinement = confinement_of(spec);
+  cgroup::Cgroup cgroup;
+  plan::seccomp::Program filter;
   hooks::Container inside;
+  if (kind == HookKind::kStartContainer) {
+    cgroup = cgroup_of(container);
+    filter = filter_of(spec, container);
+    confinement.filter = filter.instructions.data();
+    confinement.filter_size = static_cast<uint32_t>(filter.instructions.size());
+    confinement.filter_flags = filter.flags;
+    if (cgroup.dir) inside.cgroup = &cgroup.dir;
+  }
   inside.pid = container.record().process.pid;
   inside.pidfd = init;
   inside.confine = &confinement;
@@ -81,6 +106,19 @@ void run_hooks(HookKind kind, const spec::Spec& spec, const store::Container& co
   hooks::run_hooks(static_cast<hooks::Kind>(kind), list, state_text(kind, spec, container, status),
                    options, warnings);
   for (const std::string& warning : warnings) log::warning(warning);
+}
+
+void run_hooks_unlocked(HookKind kind, const spec::Spec& spec, store::Container& container,
+                        store::Status status) {
+  if (!spec.hooks || hooks_of(*spec.hooks, kind).empty()) return;
+  container.unlock();
+  try {
+    run_hooks(kind, spec, container, status, nullptr);
+  } catch (...) {
+    container.lock();
+    throw;
+  }
+  container.lock();
 }
 
 static_assert(static_cast<int>(HookKind::kPoststop) == static_cast<int>(hooks::Kind::kPoststop));

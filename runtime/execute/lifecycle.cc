@@ -85,7 +85,7 @@ void take_away(store::Container& container, const spec::Spec& spec, const Known&
     }
   }
   if (record.process.pid != 0)
-    run_hooks(plan::HookKind::kPoststop, spec, container, Status::kStopped, nullptr);
+    run_hooks_unlocked(plan::HookKind::kPoststop, spec, container, Status::kStopped);
   container.remove();
 }
 

@@ -22,6 +22,11 @@ spec::Document kept_config(const store::Container& container);
 void run_hooks(plan::HookKind kind, const spec::Spec& spec, const store::Container& container,
                store::Status status, const sys::Fd* init);
 
+// poststart and poststop hooks run without the lock, so that they can use the runtime on their own
+// container; it is taken again behind them.
+void run_hooks_unlocked(plan::HookKind kind, const spec::Spec& spec, store::Container& container,
+                        store::Status status);
+
 // Hands the seccomp listener of process `pid` to the agent that config.json names, together with
 // the container process state (config-linux.md, "The Container Process State").
 void send_listener(const plan::View& plan, const plan::SeccompListener& step,

@@ -77,7 +77,7 @@ void start(const std::string& root, std::string_view id) {
   if (channel.send_go(0) < 0) throw Error("the container's init is gone");
   await_start_outcome(channel, config.spec, container.record().rootfs);
   try {
-    run_hooks(HookKind::kPoststart, config.spec, container, Status::kRunning, nullptr);
+    run_hooks_unlocked(HookKind::kPoststart, config.spec, container, Status::kRunning);
   } catch (...) {
     take_away(container, config.spec);  // runtime.md, lifecycle step 9: stop the container
     throw;
@@ -91,7 +91,7 @@ static void start_here(Creation& creation) {
             &creation.child().pidfd);
   creation.commit();
   creation.await_program();
-  run_hooks(HookKind::kPoststart, creation.spec(), container, Status::kRunning, nullptr);
+  run_hooks_unlocked(HookKind::kPoststart, creation.spec(), container, Status::kRunning);
 }
 
 static bool has_own_pids(const spec::Spec& spec) {

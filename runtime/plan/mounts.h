@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/plan/plan.h"
+#include "spec/text.h"
 
 namespace coracle::plan {
 
@@ -18,9 +19,7 @@ struct Propagation {
 };
 Propagation root_propagation(const Draft& d);
 
-// The path with one slash in front and between, without "." and with ".." taken back: what it means
-// in a tree without symlinks. "/" for nothing.
-std::string clean_path(std::string_view path);
+using spec::clean_path;
 
 // A host path of the bundle: relative ones begin at the bundle.
 std::string absolute_source(const Draft& d, std::string_view source);

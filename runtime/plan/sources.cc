@@ -25,22 +25,6 @@ Propagation root_propagation(const Draft& d) {
   return {flags & ~uint64_t{MS_REC}, (flags & MS_REC) != 0, true};
 }
 
-std::string clean_path(std::string_view path) {
-  std::string out;
-  for (size_t at = 0; at <= path.size();) {
-    size_t end = path.find('/', at);
-    if (end == std::string_view::npos) end = path.size();
-    const std::string_view name = path.substr(at, end - at);
-    at = end + 1;
-    if (name == "..") {
-      out.resize(out.empty() ? 0 : out.rfind('/'));
-    } else if (!name.empty() && name != ".") {
-      spec::append(out, "/", name);
-    }
-  }
-  return out.empty() ? "/" : out;
-}
-
 // ---- AttrList --------------------------------------------------------------------------------
 
 SetAttr& AttrList::call(bool recursive, bool mergeable) {

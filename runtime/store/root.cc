@@ -19,23 +19,6 @@ using sys::At;
 
 namespace {
 
-// "/a/./b//../c" -> "/a/c": as text, so that the path stays what the user wrote.
-std::string clean(std::string_view path) {
-  std::string out;
-  while (!path.empty()) {
-    size_t slash = path.find('/');
-    std::string_view part = path.substr(0, slash);
-    path.remove_prefix(slash == path.npos ? path.size() : slash + 1);
-    if (part.empty() || part == ".") continue;
-    if (part == "..") {
-      out.erase(out.empty() ? 0 : out.rfind('/'));
-    } else {
-      spec::append(out, "/", part);
-    }
-  }
-  return out.empty() ? "/" : out;
-}
-
 std::string_view environment(const char* name) {
   const char* value = ::getenv(name);
   return value ? value : "";
@@ -55,15 +38,15 @@ int make_with_parents(std::string& path) {
 RootChoice choose_root(const RootFacts& facts) {
   if (!facts.option.empty()) {
     bool absolute = facts.option.front() == '/';
-    std::string path = clean(absolute ? std::string(facts.option)
-                                      : cat(facts.working_directory, "/", facts.option));
+    std::string path = spec::clean_path(absolute ? std::string(facts.option)
+                                                 : cat(facts.working_directory, "/", facts.option));
     // Every directory of the machine would be a container, and could be deleted.
     if (path == "/") throw Error("--root: / cannot be the state root");
     return {path, true, false};
   }
   bool real_root = facts.is_root && (facts.initial_userns || facts.user == "root");
   if (real_root || facts.xdg_runtime_dir.empty()) return {"/run/coracle", false, false};
-  return {clean(cat(facts.xdg_runtime_dir, "/coracle")), false, true};
+  return {spec::clean_path(cat(facts.xdg_runtime_dir, "/coracle")), false, true};
 }
 
 RootChoice find_root(std::string_view option) {
