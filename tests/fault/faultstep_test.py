@@ -65,7 +65,9 @@ def child_is_killed_the_parent_lives():
 
 
 def whole_set_is_killed():
-    done = step("-n", "60", "-f", "-k", command=("sh", "-c", "sleep 100 & sleep 100; echo no"))
+    # The loop goes on making calls, however few the environment lets the shell start with.
+    busy = "sleep 100 & while true; do /bin/true; done; echo no"
+    done = step("-n", "300", "-f", "-k", command=("sh", "-c", busy))
     check(done[0] == 137 and done[2] == "", done)
 
 
