@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <utility>
 
 #include "runtime/messages.h"
@@ -176,9 +177,17 @@ bool Container::load() {
 // ---- contents
 // --------------------------------------------------------------------------------------
 
+// Exchanged, and the old one unlinked: as atomic as a rename over it, which on ext4 would wait for
+// the disk (mount option auto_da_alloc; some state roots are not on tmpfs). renameat2(2).
+int Container::replace_record() {
+  const int r = sys::rename_at(dir_, kRecordNew, dir_, kRecord, RENAME_EXCHANGE);
+  if (r == -EINVAL) return sys::rename_at(dir_, kRecordNew, dir_, kRecord);  // not everywhere
+  return r ? r : sys::unlink_at(dir_, kRecordNew);
+}
+
 void Container::save() {
   write_file(dir_, kRecordNew, O_TRUNC, to_json(record_));
-  if (int r = sys::rename_at(dir_, kRecordNew, dir_, kRecord)) {
+  if (int r = has_record_ ? replace_record() : sys::rename_at(dir_, kRecordNew, dir_, kRecord)) {
     throw Error(cat("rename ", kRecordNew), r);
   }
   has_record_ = true;

@@ -100,6 +100,7 @@ class Container {
   bool open_directory();
   bool try_lock();
   void take_lock();
+  int replace_record();
   bool load();
   sys::Fd open_recorded(const sys::ProcessId& process) const;
 
