@@ -106,7 +106,9 @@ long run(Context& c, const plan::Capabilities& p) {
   const bool keep = (p.flags & plan::kCapabilitiesKeepAdmin) != 0;
   const uint64_t admin = keep ? c.held & (uint64_t{1} << CAP_SYS_ADMIN) : 0;
   const long r = set_sets(c, effective | admin, permitted | admin, inheritable);
-  return r < 0 ? r : set_ambient(c, p.ambient & permitted & inheritable);
+  // capset(2) has taken from the ambient set what is not inheritable.
+  if (r < 0 || inheritable == 0) return r;
+  return set_ambient(c, p.ambient & permitted & inheritable);
 }
 
 }  // namespace coracle::init

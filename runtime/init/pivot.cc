@@ -24,22 +24,18 @@ long run(Context& c, const plan::PropagationRoot& p) {
 // The place of the rootfs in this mount namespace. Where the path cannot be walked (mapped root of
 // a user namespace has no right of its own on the host's directories), "/" does as well: the
 // process's own root stays the host's until the pivot.
-static long attach_at(const Context& c, long tree, const char* path) {
-  const long target = syscall(__NR_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (target == -EACCES)
-    return syscall(__NR_move_mount, tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
-  if (target < 0) return target;
-  const long r = syscall(__NR_move_mount, tree, "", target, "",
-                         MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
-  done_with(c, target);
-  return r;
+static long attach_at(long tree, const char* path) {
+  const long r = syscall(__NR_move_mount, tree, "", AT_FDCWD, path,
+                         MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS);
+  if (r != -EACCES) return r;
+  return syscall(__NR_move_mount, tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
 }
 
 // Absolute paths still mean the host's files afterwards; everything of the container is reached by
 // the fd.
 long run(Context& c, const plan::AttachRoot& p) {
   const long tree = c.fd(p.slot);
-  const long r = attach_at(c, tree, c.str(p.path));
+  const long r = attach_at(tree, c.str(p.path));
   if (r < 0) return fail(c, Call::k_move_mount, r);
   c.root = static_cast<int>(tree);
   c.fd(p.slot) = -1;

@@ -186,11 +186,14 @@ int Container::replace_record() {
 }
 
 void Container::save() {
-  write_file(dir_, kRecordNew, O_TRUNC, to_json(record_));
-  if (int r = has_record_ ? replace_record() : sys::rename_at(dir_, kRecordNew, dir_, kRecord)) {
-    throw Error(cat("rename ", kRecordNew), r);
+  // The first one needs no second name: until it is there the container does not exist for others.
+  if (!has_record_) {
+    write_file(dir_, kRecord, O_EXCL, to_json(record_));
+    has_record_ = true;
+    return;
   }
-  has_record_ = true;
+  write_file(dir_, kRecordNew, O_TRUNC, to_json(record_));
+  if (int r = replace_record()) throw Error(cat("rename ", kRecordNew), r);
 }
 
 void Container::save_config(std::string_view bytes) { write_file(dir_, kConfig, O_EXCL, bytes); }
