@@ -3,10 +3,10 @@ import os
 import re
 import signal
 import subprocess
-import tempfile
 
 import harness as h
 import isolation
+import rootfs
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HANG = 6  # seconds after which a struck command counts as hanging
@@ -17,7 +17,7 @@ def _compiled(name, variable, *flags):
     path = os.environ.get(variable)
     if path:
         return path
-    target = os.path.join(tempfile.gettempdir(), "coracle-%s-%d" % (name, os.getpid()))
+    target = os.path.join(rootfs.tools_folder(), "." + name)
     if not os.path.exists(target):
         subprocess.run(["c++", "-std=c++20", "-D_GNU_SOURCE", "-O2", "-static", *flags,
                         os.path.join(HERE, "../fault", name + ".cc"), "-o", target], check=True)

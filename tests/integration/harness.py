@@ -374,6 +374,13 @@ def _run_tests(chosen):
     return 1 if failed else 0
 
 
+def _run_and_tidy(chosen):
+    try:
+        return _run_tests(chosen)
+    finally:
+        rootfs.discard()
+
+
 def main():
     """usage: test_x.py [--list] [PART-OF-A-NAME]..."""
     parts = [a for a in sys.argv[1:] if not a.startswith("-")]
@@ -390,4 +397,4 @@ def main():
         return
     print("1..%d" % len(chosen), flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    sys.exit(isolation.inside(lambda: _run_tests(chosen)))
+    sys.exit(isolation.inside(lambda: _run_and_tidy(chosen)))

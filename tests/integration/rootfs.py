@@ -1,5 +1,4 @@
 """A root filesystem from Debian's static busybox; made once a program, then hard-linked."""
-import atexit
 import os
 import shutil
 import subprocess
@@ -18,18 +17,25 @@ def busybox():
     return shutil.which("busybox") or "busybox"
 
 
-def probe():
-    """Path of the static probe program: $PROBE, or compiled here."""
-    return os.environ.get("PROBE") or os.path.join(_made(), ".probe")
-
-
 def _made():
     global _template
     if _template is None:
         _template = tempfile.mkdtemp(prefix="coracle-rootfs-")
-        atexit.register(shutil.rmtree, _template, True)
         _fill(_template)
     return _template
+
+
+def discard():
+    """Removes the template; at the end of the program (os._exit runs no atexit handlers)."""
+    global _template
+    if _template is not None:
+        shutil.rmtree(_template, ignore_errors=True)
+        _template = None
+
+
+def tools_folder():
+    """Where a test program may put what it compiles."""
+    return _made()
 
 
 def _fill(top):
