@@ -10,6 +10,13 @@ void add_if(JsonWriter& json, std::string_view key, std::string_view text) {
   if (!text.empty()) json.add(key, text);
 }
 
+void write_exit(JsonWriter& json, const StateExit& exit) {
+  json.key("exit").begin_object().add("code", exit.code);
+  if (exit.signal != 0) json.add("signal", exit.signal);
+  if (exit.oom_killed) json.add("oomKilled", *exit.oom_killed);
+  json.add("time", exit.time).end_object();
+}
+
 void write_state(JsonWriter& json, const State& state) {
   json.begin_object();
   json.add("ociVersion", kSpecVersion);
@@ -21,6 +28,7 @@ void write_state(JsonWriter& json, const State& state) {
   add_if(json, "created", state.created);
   if (!state.annotations.empty()) json.key("annotations").object(state.annotations);
   add_if(json, "owner", state.owner);
+  if (state.exit != nullptr) write_exit(json, *state.exit);
   json.end_object();
 }
 

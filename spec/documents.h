@@ -4,6 +4,7 @@
 // an example configuration.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,14 @@ namespace coracle::spec {
 // runtime-spec's version that all these documents comply with.
 inline constexpr std::string_view kSpecVersion = "1.3.0";
 
+// How a container ended.
+struct StateExit {
+  int code = 0;    // exit status, or 128 + signal
+  int signal = 0;  // 0: none
+  std::optional<bool> oom_killed;
+  std::string_view time;  // RFC 3339
+};
+
 // What is told about a container. Views need to live only during the call. Empty `rootfs`,
 // `created`, `owner` and `annotations` are left out.
 struct State {
@@ -27,6 +36,7 @@ struct State {
   std::string_view created;  // RFC 3339
   std::string_view owner;    // name or #UID
   Map<std::string_view> annotations;
+  const StateExit* exit = nullptr;  // how a stopped one ended, if that is known
 };
 
 // One state. kCompact for hooks' standard input, kSpaces for the command `state`.

@@ -4,6 +4,7 @@
 
 #include "runtime/commands/container_cgroup.h"
 #include "runtime/commands/list_of_commands.h"
+#include "runtime/commands/pattern.h"
 #include "runtime/messages.h"
 #include "runtime/store/container.h"
 #include "spec/error.h"
@@ -17,11 +18,14 @@ using store::Status;
 
 struct KillOptions {
   bool all = false;
+  bool regex = false;
 };
 
 constexpr Option kOptions[] = {
     option<&KillOptions::all>("all", 'a', nullptr,
                               "signal every process of the container; none left is fine"),
+    option<&KillOptions::regex>("regex", 'r', nullptr,
+                                "ID is an extended regular expression: each one that matches"),
 };
 
 [[noreturn]] void fail_not_running(const store::Container& container) {
@@ -52,20 +56,30 @@ bool is_for_all(const store::Record& record, bool asked, int signal) {
   return has_cgroup && !record.own_pids && signal == SIGKILL;
 }
 
-int kill_container(const Globals& globals, const KillOptions& options, const Words& words) {
-  int signal = spec::parse_signal(words.size() > 1 ? words[1] : "SIGTERM");
-  auto container = store::Container::open_locked(globals.state_root().path, words[0]);
+void kill_one(const std::string& root, std::string_view id, bool all, int signal) {
+  auto container = store::Container::open_locked(root, id);
   const store::Record& record = container.record();
   Status status = container.status();
   if (status == Status::kStopped || status == Status::kCreating) {
-    if (!options.all) fail_not_running(container);
+    if (!all) fail_not_running(container);
     // Some may outlive the first one; without a cgroup nobody knows.
-    if (record.cgroup_path.empty() || processes(record, "kill --all").empty()) return 0;
+    if (record.cgroup_path.empty() || processes(record, "kill --all").empty()) return;
   }
-  if (is_for_all(record, options.all, signal)) {
+  if (is_for_all(record, all, signal)) {
     signal_every(container, signal);
   } else {
     signal_first(container, signal);
+  }
+}
+
+int kill_container(const Globals& globals, const KillOptions& options, const Words& words) {
+  const int signal = spec::parse_signal(words.size() > 1 ? words[1] : "SIGTERM");
+  const store::RootChoice root = globals.state_root();
+  if (options.regex) {
+    for_each_match(root, words[0],
+                   [&](const std::string& id) { kill_one(root.path, id, options.all, signal); });
+  } else {
+    kill_one(root.path, words[0], options.all, signal);
   }
   return 0;
 }

@@ -24,5 +24,6 @@ extern const Command kState;
 extern const Command kStats;
 extern const Command kUpdate;
 extern const Command kVersion;
+extern const Command kWait;
 
 }  // namespace coracle::commands

@@ -174,9 +174,9 @@ void Creation::await(MessageKind kind, uint16_t index, sys::Fd* descriptor) {
     init_is_gone();
 }
 
-bool Creation::was_oom_killed() const {
+std::optional<bool> Creation::was_oom_killed() const {
   std::string events;
-  if (sys::read_file(cgroup_.dir, "memory.events", events) < 0) return false;  // no memory limits
+  if (!cgroup_.dir || sys::read_file(cgroup_.dir, "memory.events", events) < 0) return std::nullopt;
   const size_t at = events.find("\noom_kill ");
   return at != std::string::npos && events.compare(at, 12, "\noom_kill 0") != 0;
 }
@@ -191,7 +191,7 @@ void Creation::init_is_gone() {
   while (waitpid(child_.pid, &status, 0) < 0 && errno == EINTR) {
   }
   const pid_t pid = std::exchange(child_.pid, 0);
-  if (cgroup_.dir && was_oom_killed())
+  if (was_oom_killed().value_or(false))
     throw Error(
         "container init was OOM-killed: the memory limit (linux.resources.memory.limit) is "
         "too low to start it");

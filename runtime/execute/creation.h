@@ -40,6 +40,8 @@ class Creation {
   store::Container& container() { return *container_; }
   Child& child() { return child_; }
   const sys::Fd& cgroup_mount() const { return cgroup_mount_; }
+  // Whether something in the container's cgroup was; empty without a memory controller.
+  std::optional<bool> was_oom_killed() const;
   // The plan in words.
   std::string planned(bool json) const;
   // The pty master, when there is a terminal and no console socket took it.
@@ -53,7 +55,6 @@ class Creation {
   void dispatch(const plan::Step& step);
   void await(plan::MessageKind kind, uint16_t index, sys::Fd* descriptor);
   [[noreturn]] void init_is_gone();
-  bool was_oom_killed() const;
 
   // Steps of the parent, by payload; steps_parent.cc
   void run(const plan::CgroupMake& p);

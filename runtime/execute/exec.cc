@@ -59,7 +59,7 @@ class Joining {
     container_.unlock();
     if (!request_.pid_file.empty()) write_pid_file(request_.pid_file, child_.pid);
     if (request_.detach) return 0;
-    return wait_foreground({child_.pid, child_.pidfd, console_}, *gate);
+    return exit_status(wait_foreground({child_.pid, child_.pidfd, console_}, *gate));
   }
 
  private:

@@ -134,10 +134,8 @@ class Loop {
   }
 
   void reap() {
-    int status = 0;
-    while (waitpid(program_.pid, &status, 0) < 0)
+    while (waitpid(program_.pid, &status_, 0) < 0)
       if (errno != EINTR) throw Error("waiting for the program", errno);
-    status_ = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     ended_ = true;
   }
 
@@ -150,6 +148,10 @@ class Loop {
 };
 
 }  // namespace
+
+int exit_status(int wait_status) {
+  return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
 
 int wait_foreground(const Foreground& program, const SignalGate& gate) {
   std::optional<RawTerminal> raw;

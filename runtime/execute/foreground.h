@@ -1,5 +1,5 @@
 // Waiting in the foreground for a program: signals are handed on, a terminal's bytes copied, its
-// exit status returned. One poll loop, no thread.
+// end told. One poll loop, no thread.
 #pragma once
 
 #include <sys/types.h>
@@ -29,7 +29,10 @@ class SignalGate {
   sys::Fd fd_;
 };
 
-// The exit status; 128 + signal when killed. Throws spec::Error.
+// The wait status, as waitpid(2) gives it. Throws spec::Error.
 int wait_foreground(const Foreground& program, const SignalGate& gate);
+
+// What a shell would say of it: the exit status; 128 + signal when killed.
+int exit_status(int wait_status);
 
 }  // namespace coracle::execute

@@ -10,6 +10,7 @@
 #include "runtime/execute/words.h"
 #include "runtime/log.h"
 #include "runtime/messages.h"
+#include "runtime/store/exit_record.h"
 #include "spec/error.h"
 #include "spec/text.h"
 
@@ -123,10 +124,15 @@ int run(const CreateRequest& request) {
   creation.container().unlock();
   Child& child = creation.child();
   const int status = wait_foreground({child.pid, child.pidfd, creation.console()}, *gate);
-  if (request.keep) return status;
   creation.container().lock();
-  take_away(creation.container(), creation.spec(), {&creation.cgroup_mount(), true});
-  return status;
+  if (request.keep) {
+    store::Exit exit = store::exit_of(status);
+    exit.oom_killed = creation.was_oom_killed();
+    store::save_exit(creation.container(), exit);
+  } else {
+    take_away(creation.container(), creation.spec(), {&creation.cgroup_mount(), true});
+  }
+  return exit_status(status);
 }
 
 std::string plan_bundle(const CreateRequest& request, std::string_view format) {

@@ -52,6 +52,12 @@ int pidfd_send_signal(const Fd& pidfd, int signal);
 // or -errno (-EINTR included). timeout_ms < 0: for ever.
 int pidfd_wait(const Fd& pidfd, int timeout_ms);
 
+// How the process behind the pidfd ended, as waitpid(2) would give it, for who is not its parent:
+// from the pidfd itself once it was reaped (PIDFD_GET_INFO, Linux 6.15), or from procfs while it is
+// a zombie (`id`; proc_pid_stat(5), field 52, shown to who may ptrace it). Waits for the end, and
+// then a moment for its parent to reap it. 0; -ENODATA where neither tells it; or another -errno.
+int wait_for_status(const Fd& pidfd, const ProcessId& id, int& status);
+
 // False inside a user namespace: its inode is not PROC_USER_INIT_INO (linux/proc_ns.h).
 bool in_initial_user_namespace();
 

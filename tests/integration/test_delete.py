@@ -134,5 +134,17 @@ def _(c):
     h.true(os.path.isdir(keep) and os.path.isdir(c.root), "a folder was removed")
 
 
+@h.test("delete --regex removes those whose id matches, and no other")
+def _(c):
+    if "runc" in h.runtime()[0]:
+        h.skip("runc has no --regex")
+    boxes = [c.up(c.sleeper()) for _ in range(2)]
+    other = c.up(c.bundle(["sh", "-c", "echo up; sleep 100"], name="other"))
+    c.rt("delete", "--force", "--regex", "^(%s|%s)$" % (boxes[0].id, boxes[1].id)).ok()
+    h.eq([other.id], c.rt("list", "-q").ok().out.split())
+    c.rt("delete", "--regex", "^other$").fails("not stopped: running")
+    h.eq("running", c.status(other))
+
+
 if __name__ == "__main__":
     h.main()

@@ -106,5 +106,30 @@ def _(c):
     c.wait_stopped(box) if c.status(box) == "stopped" else None
 
 
+@h.test("kill --regex signals those whose id matches, and no other")
+def _(c):
+    if "runc" in h.runtime()[0]:
+        h.skip("runc has no --regex")
+    boxes = [c.up(c.bundle(["sh", "-c", TRAPS], name=name)) for name in ("rx-a", "rx-b", "ry-a")]
+    c.rt("kill", "--regex", "^rx-.$", "USR1").ok()
+    for box in boxes[:2]:
+        h.until(lambda box=box: "USR1" in c.output(box).split(), "USR1 in " + box.id)
+    h.lacks("USR1", c.output(boxes[2]))
+
+
+@h.test("kill --regex: one that has ended keeps no other from its signal, and is named")
+def _(c):
+    h.only_ours("the words")
+    gone = c.bundle(["true"], name="rz-a")
+    c.create(gone)
+    c.start(gone)
+    c.wait_stopped(gone)
+    box = c.up(c.bundle(["sh", "-c", TRAPS], name="rz-b"))
+    c.rt("kill", "-r", "^rz-", "USR1").fails("rz-a: container not running")
+    h.until(lambda: "USR1" in c.output(box).split(), "USR1")
+    c.rt("kill", "-r", "(", "USR1").fails("--regex")
+    c.rt("kill", "-r", "^none$", "USR1").ok()
+
+
 if __name__ == "__main__":
     h.main()
