@@ -107,13 +107,16 @@ static long expand_link(const Walk& w, long dir, const char* name, size_t start,
 }
 
 // What is there already, in the way of make_component: somebody was faster, or a dangling symlink.
-// -ERESTART: the path has changed, walk it again.
+// -ERESTART: the path has changed, walk it again. Nothing missing can be made in a procfs, so a
+// file of one was reached by a name exchanged for a symlink since the first look (CVE-2025-52881).
 static long take_existing(const Walk& w, long dir, const char* name, size_t start, size_t end) {
   const long fd = syscall(__NR_openat, dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0) return fd;
   struct stat st {};
-  const long r = syscall(__NR_fstat, fd, &st);
-  if (r == 0 && (st.st_mode & 0170000) != 0120000) return fd;
+  long r = syscall(__NR_fstat, fd, &st);
+  const bool symlink = (st.st_mode & 0170000) == 0120000;
+  if (r == 0 && !symlink && on_procfs(fd)) r = -EPERM;
+  if (r == 0 && !symlink) return fd;
   close_fd(fd);
   if (r < 0) return r;
   if ((w.flags & plan::kMountNoSymlinks) != 0) return -ELOOP;
