@@ -1,8 +1,6 @@
 """A folder of the host that must stay as it is, whatever an image or config tries."""
-import ctypes
 import hashlib
 import os
-import threading
 
 
 class Canary:
@@ -34,17 +32,3 @@ class Canary:
         if now != self.before:
             raise AssertionError("the host's folder changed: %s" % sorted(
                 set(map(str, now)) ^ set(map(str, self.before))))
-
-
-def racing(folder, one, two):
-    """Swaps two names in `folder` from a thread; returns what stops it."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    stop = threading.Event()
-    names = [os.path.join(folder, n).encode() for n in (one, two)]
-
-    def swap():
-        while not stop.is_set():
-            libc.renameat2(-100, names[0], -100, names[1], 2)
-    thread = threading.Thread(target=swap, daemon=True)
-    thread.start()
-    return lambda: (stop.set(), thread.join())

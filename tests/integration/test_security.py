@@ -22,17 +22,20 @@ def _(c):
 
 
 @h.test("CVE-2016-9962, CVE-2019-5736: a container that watches sees no descriptor, no writable "
-        "binary, nothing to attach to in 100 execs")
+        "binary, nothing to attach to in 200 execs")
 def _(c):
     # Root, but without CAP_SYS_PTRACE: what keeps it out is that the newcomer is not dumpable.
     box = c.bundle(["probe", "spy", "60"])
     c.up(box)
-    for _ in range(100):
+    for _ in range(200):
         c.exec(box, "true").ok()
     open(box.file("stop"), "w", encoding="ascii").close()
     h.until(lambda: "processes=" in c.output(box), "the report", 10)
     line = [l for l in c.output(box).splitlines() if l.startswith("processes=")][0]
     h.has("foreign_fds=0 attached=0 writable_exe=0", line)
+    seen = dict(word.split("=") for word in line.split())
+    h.true(int(seen["processes"]) > 0, "it never met one of the newcomers: " + line)
+    h.true(int(seen["exe_tries"]) >= 1000, "too few tries: " + line)
 
 
 def digest(path):
