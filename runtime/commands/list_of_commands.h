@@ -13,6 +13,7 @@ extern const Command kFeatures;
 extern const Command kHelpCommand;
 extern const Command kKill;
 extern const Command kList;
+extern const Command kMounts;
 extern const Command kPause;
 extern const Command kPlan;
 extern const Command kPs;

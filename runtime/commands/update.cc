@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "runtime/commands/container_cgroup.h"
+#include "runtime/commands/input.h"
 #include "runtime/commands/list_of_commands.h"
 #include "runtime/log.h"
 #include "runtime/messages.h"
@@ -116,19 +117,6 @@ spec::LinuxResources from_options(const UpdateOptions& options) {
   return resources;
 }
 
-std::string read_text(const std::string& path) {
-  std::string text;
-  if (path == "-") {
-    sys::Fd input(STDIN_FILENO);
-    const int r = sys::read_all(input, text, spec::kMaxDocumentSize);
-    input.release();  // 0 stays open: the next file must not get that number
-    if (r) throw Error("read standard input", r);
-  } else if (int r = sys::read_file(sys::At::cwd(), path.c_str(), text, spec::kMaxDocumentSize)) {
-    throw Error(path, r);
-  }
-  return text;
-}
-
 store::Container open_live(const std::string& root, std::string_view id) {
   auto container = store::Container::open_locked(root, id);
   const Status status = container.status();
@@ -162,7 +150,7 @@ int update(const Globals& globals, const UpdateOptions& options, const Words& wo
   if (!options.resources.empty()) {
     // Before the lock is taken: whoever writes to the pipe may take his time.
     const std::string path(options.resources);
-    document = spec::Document::parse_resources(read_text(path), path == "-" ? "stdin" : path);
+    document = spec::Document::parse_resources(read_input(path), input_name(path));
   }
   const store::Container container = open_live(globals.state_root().path, words[0]);
   if (!options.l3_cache_schema.empty() || !options.mem_bw_schema.empty()) {

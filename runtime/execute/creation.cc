@@ -127,9 +127,7 @@ void Creation::make() {
 
 void Creation::walk() {
   const plan::View view(block_.data());
-  slots_.resize(view.header().slots.count);
-  context_.base = block_.data();
-  context_.root = context_.procfs = context_.mask_tmpfs = context_.start = context_.sync = -1;
+  host_steps_.begin(block_);
   for (const plan::Step& step : view) {
     const auto index = static_cast<uint16_t>(&step - view.begin());
     current_ = index;
@@ -165,7 +163,7 @@ void Creation::dispatch(const plan::Step& step) {
     CORACLE_PARENT_STEPS(X)
 #undef X
     default:
-      return run_shared(step);
+      return host_steps_.run_shared(step, child_.pid);
   }
 }
 

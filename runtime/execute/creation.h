@@ -13,8 +13,8 @@
 
 #include "runtime/cgroup/fs.h"
 #include "runtime/execute/execute.h"
+#include "runtime/execute/host_steps.h"
 #include "runtime/execute/launch.h"
-#include "runtime/init/init.h"
 #include "runtime/plan/plan.h"
 #include "runtime/store/container.h"
 #include "spec/json.h"
@@ -61,8 +61,8 @@ class Creation {
   void run(const plan::CgroupWrite& p);
   void run(const plan::CgroupDevices& p);
   void run(const plan::CgroupDelegate& p);
-  void run(const plan::IdmapUserns& p);
-  void run(const plan::OpenNamespace& p);
+  void run(const plan::IdmapUserns& p) { host_steps_.run(p); }
+  void run(const plan::OpenNamespace& p) { host_steps_.run(p); }
   void run(const plan::Clone& p);
   void run(const plan::IdMaps& p);
   void run(const plan::Hooks& p);
@@ -72,8 +72,6 @@ class Creation {
   void run(const plan::ConsoleSend& p);
   void run(const plan::SeccompListener& p);
   void run(const plan::RecordCreated& p);
-  void run_shared(const plan::Step& step);
-  void set_slot(plan::Slot slot, sys::Fd fd);
 
   const CreateRequest& request_;
   plan::Host host_;
@@ -84,14 +82,13 @@ class Creation {
   std::string cgroup_path_;
   plan::Warnings warnings_;
   std::vector<unsigned char> block_;
-  std::vector<sys::Fd> slots_;  // owners of the fds in the block's slots
+  HostSteps host_steps_;
   sys::Fd cgroup_mount_;
   cgroup::Cgroup cgroup_;
   sys::Fd start_socket_;
   sys::Fd console_;
   std::optional<store::Container> container_;
   Child child_;
-  init::Context context_{};   // for the steps that the init's code does on this side
   uint16_t await_start_ = 0;  // index of the AwaitStart step
   uint16_t current_ = 0;
 };

@@ -1,20 +1,12 @@
 // The parent's steps of a creation, one function a kind.
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/nsfs.h>
-#include <sys/ioctl.h>
 
 #include "runtime/cgroup/fs.h"
-#include "runtime/execute/child_steps.h"
 #include "runtime/execute/console.h"
 #include "runtime/execute/creation.h"
 #include "runtime/execute/host.h"
 #include "runtime/execute/idmap.h"
 #include "runtime/execute/lifecycle.h"
-#include "runtime/execute/words.h"
 #include "runtime/log.h"
-#include "runtime/plan/namespaces.h"
-#include "runtime/sys/file.h"
 #include "spec/error.h"
 #include "spec/text.h"
 
@@ -25,11 +17,6 @@ using spec::Error;
 
 static plan::View view_of(const std::vector<unsigned char>& block) {
   return plan::View(block.data());
-}
-
-void Creation::set_slot(plan::Slot slot, sys::Fd fd) {
-  context_.fd(slot) = fd.get();
-  slots_[static_cast<size_t>(slot)] = std::move(fd);
 }
 
 void Creation::run(const plan::CgroupMake& p) {
@@ -57,30 +44,12 @@ void Creation::run(const plan::CgroupDelegate& p) {
   if (cgroup_.dir) cgroup::delegate(cgroup_, p.uid, p.gid);  // else: nothing to hand over
 }
 
-void Creation::run(const plan::IdmapUserns& p) {
-  const plan::View v = view_of(block_);
-  set_slot(p.slot, make_idmap_userns(v.str(p.uid_map), v.str(p.gid_map)));
-}
-
-void Creation::run(const plan::OpenNamespace& p) {
-  const char* path = view_of(block_).c_str(p.path);
-  sys::Fd fd = sys::open_at(sys::At::cwd(), path, O_RDONLY | O_CLOEXEC);
-  if (!fd) throw Error(cat("namespace path ", path), fd.error());
-  const int type = ioctl(fd.get(), NS_GET_NSTYPE);
-  if (type < 0) throw Error(cat("namespace path ", path, " is no namespace"), errno);
-  if (static_cast<uint32_t>(type) != p.nstype)
-    throw Error(cat("namespace path ", path, " is of type ",
-                    plan::namespace_name(static_cast<uint32_t>(type)), ", wanted ",
-                    plan::namespace_name(p.nstype)));
-  set_slot(p.slot, std::move(fd));
-}
-
 // The slot of the start socket was reserved when the plan was made; its fd exists only now.
 void Creation::run(const plan::Clone& p) {
   for (const plan::Step& step : view_of(block_)) {
     if (step.op != plan::Op::kAwaitStart) continue;
     const plan::Slot slot = step.as<plan::AwaitStart>().slot;
-    if (slot != plan::kNoSlot) set_slot(slot, std::move(start_socket_));
+    if (slot != plan::kNoSlot) host_steps_.set(slot, std::move(start_socket_));
   }
   const uint32_t first = 3 + host_.listen_fds + request_.preserve_fds;
   child_ = launch({block_, p, cgroup_.dir ? cgroup_.dir.get() : -1, first, ignored_signals(),
@@ -131,21 +100,6 @@ void Creation::run(const plan::RecordCreated&) {
   container_->save();
   if (!request_.pid_file.empty()) write_pid_file(request_.pid_file, child_.pid);
   if (!request_.pidfd_socket.empty()) send_descriptor(request_.pidfd_socket, child_.pidfd, "pidfd");
-}
-
-// Steps whose code the init shares: the parent's turn, with its own context.
-void Creation::run_shared(const plan::Step& step) {
-  if (child_.pid > 0 && run_on_child(child_.pid, view_of(block_), step)) return;
-  context_.call = plan::Call::k_none;
-  context_.text[0] = '\0';
-  const long r = init::run_step(context_, step);
-  for (size_t i = 0; i < slots_.size(); ++i) {  // whatever the step opened gets its owner
-    const int fd = context_.fd(static_cast<plan::Slot>(i));
-    if (fd >= 0 && slots_[i].get() != fd) slots_[i] = sys::Fd(fd);
-  }
-  const bool skip = step.on_error == plan::OnError::kSkipMissing && (r == -ENOENT || r == -ENOTDIR);
-  if (r >= 0 || skip) return;
-  throw parent_failure(view_of(block_), step, context_.call, static_cast<int>(-r), context_.text);
 }
 
 }  // namespace coracle::execute

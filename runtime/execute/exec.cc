@@ -5,19 +5,16 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include <memory>
-
 #include "runtime/cgroup/fs.h"
 #include "runtime/cgroup/settle.h"
-#include "runtime/execute/child_steps.h"
 #include "runtime/execute/console.h"
 #include "runtime/execute/execute.h"
 #include "runtime/execute/foreground.h"
 #include "runtime/execute/host.h"
+#include "runtime/execute/host_steps.h"
 #include "runtime/execute/launch.h"
 #include "runtime/execute/lifecycle.h"
 #include "runtime/execute/words.h"
-#include "runtime/init/init.h"
 #include "runtime/log.h"
 #include "runtime/messages.h"
 #include "runtime/plan/plan.h"
@@ -103,6 +100,7 @@ class Joining {
 
   void start() {
     try {
+      host_steps_.begin(block_);
       for (const plan::Step& step : plan::View(block_.data())) do_step(step);
       await_exec(child_.channel, plan::View(block_.data()), container_.record().rootfs);
       if (!request_.pidfd_socket.empty())
@@ -134,20 +132,9 @@ class Joining {
       await(plan::MessageKind::kReached, index, nullptr);
       child_.channel.send_go(index);
     } else if (step.actor == plan::Actor::kParent) {
-      shared_step(step);
+      // execCPUAffinity.initial among them: inherited by the child.
+      host_steps_.run_shared(step, child_.pid);
     }
-  }
-
-  // What the init's code does on this side (execCPUAffinity.initial: inherited by the child).
-  void shared_step(const plan::Step& step) {
-    if (child_.pid > 0 && run_on_child(child_.pid, plan::View(block_.data()), step)) return;
-    auto context = std::make_unique<init::Context>();
-    context->base = block_.data();
-    context->root = context->procfs = context->mask_tmpfs = context->sync = context->start = -1;
-    const long r = init::run_step(*context, step);
-    if (r < 0)
-      throw parent_failure(plan::View(block_.data()), step, context->call, static_cast<int>(-r),
-                           context->text);
   }
 
   void start_child(const plan::Clone& clone) {
@@ -166,14 +153,13 @@ class Joining {
   // host's own, the container's root in it.
   void fill_slots(const plan::Clone& clone) {
     const plan::View view(block_.data());
-    auto* slots = reinterpret_cast<int32_t*>(block_.data() + view.header().slots.off);
-    slots[view.list<plan::Join>(clone.join)[0].slot] = init_.get();
+    host_steps_.set(view.list<plan::Join>(clone.join)[0].slot, std::move(init_));
     for (const plan::Step& step : view) {
       if (step.op != Op::kEnterRoot) continue;
       const std::string path = cat("/proc/", container_.record().process.pid, "/root");
-      root_ = sys::open_at(sys::At::cwd(), path.c_str(), O_PATH | O_DIRECTORY);
-      if (!root_) throw Error(path, root_.error());
-      slots[step.as<plan::EnterRoot>().slot] = root_.get();
+      sys::Fd root = sys::open_at(sys::At::cwd(), path.c_str(), O_PATH | O_DIRECTORY);
+      if (!root) throw Error(path, root.error());
+      host_steps_.set(step.as<plan::EnterRoot>().slot, std::move(root));
     }
   }
 
@@ -222,8 +208,8 @@ class Joining {
   spec::Process process_;
   plan::Host host_;
   std::vector<unsigned char> block_;
-  sys::Fd init_;
-  sys::Fd root_;
+  sys::Fd init_;  // pidfd; then in its slot
+  HostSteps host_steps_;
   sys::Fd console_;
   Child child_;
 };

@@ -149,6 +149,8 @@ std::string text(const View&, const PivotRoot& p) {
   if (p.flags & kPivotHostMounts) return "chroot, among the host's mounts";
   return p.flags & kPivotChroot ? "by chroot" : "";
 }
+std::string text(const View&, const EnterMounts& p) { return cat("slot ", p.slot); }
+std::string text(const View& v, const Unmount& p) { return quoted(v.str(p.target)); }
 std::string text(const View& v, const RootAttr& p) { return attrs_text(v, p.attrs); }
 std::string text(const View& v, const Hostname& p) { return quoted(v.str(p.name)); }
 std::string text(const View& v, const Domainname& p) { return quoted(v.str(p.name)); }

@@ -50,6 +50,9 @@ namespace coracle::plan {
   X(ReadonlyPath, "read-only path")       \
   X(PivotRoot, "pivot_root")              \
   X(EnterRoot, "enter root")              \
+  X(EnterMounts, "enter mount namespace") \
+  X(Unmount, "unmount")                   \
+  X(Leave, "leave")                       \
   X(RootAttr, "attributes of /")          \
   X(Hostname, "hostname")                 \
   X(Domainname, "domainname")             \

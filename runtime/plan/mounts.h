@@ -39,6 +39,9 @@ class AttrList {
 
 // Reads spec.mounts into d.mounts; throws for what cannot be done.
 void read_mounts(Draft& d);
+// The same with the user namespaces they are idmapped by and, where the container's own user
+// namespace is in the way, a first clone by the parent (replace_trees says why it is not the last).
+void read_mounts_of_running(Draft& d);
 // OpenTree of the rootfs and of every bind source, by `actor`.
 void open_trees(Draft& d, Actor actor);
 bool clones_in_turn(const Draft& d);

@@ -228,6 +228,16 @@ inline constexpr uint32_t kPivotHostMounts = 2;
 struct EnterRoot {  // exec into a container without a mount namespace: chroot to the root in `slot`
   Slot slot;
 };
+struct EnterMounts {  // join the mount namespace of a container (pidfd in `slot`); its "/" is the
+                      // root
+  Slot slot;
+};
+struct Unmount {  // take away the topmost mount at `target`, lazily
+  Ref target;
+};
+struct Leave {  // this was all: exit successfully
+  uint32_t unused;
+};
 struct RootAttr {  // after the pivot: propagation of "/", read-only root
   List attrs;      // SetAttr
 };

@@ -62,6 +62,7 @@ struct Draft {
   Slot null = kNoSlot;
   bool new_userns = false;    // the container gets a user namespace of its own (new or joined)
   bool parent_mounts = true;  // the parent may clone host mounts (false: rootless, the init does)
+  bool running = false;       // mounts for a container that runs already (hot_mounts.cc)
   std::vector<PlannedMount> mounts;  // spec.mounts, read once by add_sources
 };
 

@@ -187,7 +187,7 @@ static void open_rootfs(Draft& d, Actor actor, uint32_t replace) {
 // order of `mounts` is a promise (config.md, "Mounts"). Not so in a user namespace, and not where
 // clones are to be peers of the host's shared mounts.
 bool clones_in_turn(const Draft& d) {
-  return d.parent_mounts && !d.new_userns && root_propagation(d).flag != MS_SHARED;
+  return d.parent_mounts && !d.new_userns && !d.running && root_propagation(d).flag != MS_SHARED;
 }
 
 // "rbind,private" is not: what is mounted below still hears of the host's changes.
@@ -258,12 +258,23 @@ void replace_trees(Draft& d) {
     if (!m.source.empty() && m.userns == kNoSlot) open_source(d, m, Actor::kInit, kTreeReplace);
 }
 
-void add_sources(Draft& d) {
+static void read_mounts_with_maps(Draft& d) {
   read_mounts(d);
   Userns known;
   for (size_t i = 0; i < d.mounts.size(); ++i)
     d.mounts[i].userns = add_idmap(d, d.spec.mounts[i], d.mounts[i], known);
+}
+
+void add_sources(Draft& d) {
+  read_mounts_with_maps(d);
   if (d.parent_mounts) open_trees(d, Actor::kParent);
+}
+
+void read_mounts_of_running(Draft& d) {
+  read_mounts_with_maps(d);
+  if (!d.parent_mounts || !d.new_userns) return;
+  for (PlannedMount& m : d.mounts)
+    if (!m.source.empty()) open_source(d, m, Actor::kParent, 0);
 }
 
 }  // namespace coracle::plan

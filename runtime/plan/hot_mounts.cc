@@ -1,0 +1,84 @@
+// Mounts of a container that runs already: added or taken away by a helper process that ends then.
+//
+// The helper is born in a copy of the host's mount namespace and in the container's other ones.
+// There it clones the sources (in the container's user namespace: so what the host's mounts
+// restrict, and what these mounts are asked to restrict, stays locked), then it joins the
+// container's mount namespace and puts them in place, by the same steps as `create`.
+#include "runtime/plan/hot_mounts.h"
+
+#include <linux/sched.h>
+
+#include "runtime/plan/mounts.h"
+#include "spec/error.h"
+
+namespace coracle::plan {
+
+using spec::Error;
+
+static Draft make_draft(const spec::Spec& spec, const Request& request, const Host& host,
+                        Warnings& warnings) {
+  Draft d{{}, spec, request, host, warnings};
+  d.new_userns = find_namespace(spec, "user") != nullptr;
+  d.parent_mounts = host.privileged;
+  d.running = true;
+  return d;
+}
+
+// The helper: in all of the container's namespaces but that of the mounts, not in its cgroup (it
+// may be frozen, or full). Returns the slot of the container's pidfd.
+static Slot add_helper(Draft& d, uint64_t namespaces) {
+  const Slot container = d.b.slot();
+  const Join join{container, static_cast<uint32_t>(namespaces & ~uint64_t{CLONE_NEWNS})};
+  Clone clone{};
+  if (join.nstype != 0) clone.join = d.b.list(&join, 1);
+  clone.namespaces = CLONE_NEWNS;
+  if (d.new_userns) clone.flags |= kCloneInUserns;
+  d.b.parent("", clone);
+  return container;
+}
+
+static void add_clones(Draft& d) {
+  for (PlannedMount& m : d.mounts) {
+    if (m.source.empty() || (m.userns != kNoSlot && d.new_userns)) continue;
+    open_source(d, m, Actor::kInit, m.tree == kNoSlot ? 0 : kTreeReplace);
+  }
+}
+
+static void check_own_mounts(const HotRequest& request) {
+  if ((request.namespaces & CLONE_NEWNS) == 0)
+    throw Error("the container has no mount namespace of its own: its mounts are the host's");
+}
+
+HotPlan make_hot_mounts(const spec::Spec& spec, const HotRequest& request, const Host& host,
+                        Warnings& warnings) {
+  check_own_mounts(request);
+  Request as_create;
+  as_create.id = request.id;
+  as_create.bundle = request.bundle;
+  Draft d = make_draft(spec, as_create, host, warnings);
+  read_mounts_of_running(d);
+  const Slot container = add_helper(d, request.namespaces);
+  add_clones(d);
+  d.b.init("", EnterMounts{container});
+  add_mounts(d);
+  d.b.init("", Leave{});
+  return {d.b.finish(), container};
+}
+
+HotPlan make_hot_removal(const spec::Spec& spec, const HotRequest& request, const Host& host,
+                         Warnings& warnings) {
+  check_own_mounts(request);
+  Draft d = make_draft(spec, {}, host, warnings);
+  const Slot container = add_helper(d, request.namespaces);
+  d.b.init("", EnterMounts{container});
+  for (size_t i = spec.mounts.size(); i-- > 0;) {  // the last one made may lie on an earlier one
+    const std::string origin = spec::cat("[", i, "]");
+    const std::string target = clean_path(spec.mounts[i].destination);
+    if (target == "/") throw Error::at(origin + ".destination", "the root cannot be taken away");
+    d.b.init(origin, Unmount{d.b.str(target)});
+  }
+  d.b.init("", Leave{});
+  return {d.b.finish(), container};
+}
+
+}  // namespace coracle::plan
