@@ -1,10 +1,13 @@
 #include "runtime/log.h"
 
+#include <sys/socket.h>
+
 #include <utility>
 
 #include "runtime/sys/clock.h"
 #include "runtime/sys/file.h"
 #include "runtime/sys/stdio.h"
+#include "runtime/sys/unix_socket.h"
 #include "spec/json_write.h"
 #include "spec/text.h"
 
@@ -15,7 +18,22 @@ Settings g_settings;  // the log sink: the one global
 
 constexpr std::string_view kNames[] = {"error", "warning", "info", "debug"};
 
+// RFC 5424, "severity": error, warning, informational, debug.
+constexpr int kSeverities[] = {3, 4, 6, 7};
+int severity(Level level) { return kSeverities[static_cast<size_t>(level)]; }
+
+void send_record(const char* service, std::string_view record, std::string_view words) {
+  const sys::Fd socket = sys::connect_path(service, SOCK_DGRAM);
+  const int error = socket ? sys::write_all(socket, record) : -socket.error();
+  if (error) sys::print_error(spec::cat("cannot send to ", service, ": ", words, "\n"));
+}
+
 void write_record(Level level, std::string_view words) {
+  if (g_settings.sink == Sink::kJournal)
+    return send_record("/run/systemd/journal/socket", journal_record(g_settings.name, level, words),
+                       words);
+  if (g_settings.sink == Sink::kSyslog)
+    return send_record("/dev/log", syslog_record(g_settings.name, level, words), words);
   std::string record = format_record(g_settings.json, level, words, sys::rfc3339_now(false));
   if (g_settings.path.empty()) {
     sys::print_error(record);
@@ -48,8 +66,25 @@ void warning(std::string_view words) {
 }
 
 void failure(std::string_view words) {
-  if (!g_settings.path.empty()) write_record(Level::kError, words);
+  const bool elsewhere = !g_settings.path.empty() || g_settings.sink != Sink::kFile;
+  if (elsewhere) write_record(Level::kError, words);
   sys::print_error(spec::cat(words, "\n"));
+}
+
+// The message in the binary form, which may hold newlines: name, newline, length as 64 bits with
+// the lowest byte first, bytes, newline (systemd's native journal protocol).
+std::string journal_record(std::string_view name, Level level, std::string_view words) {
+  std::string record =
+      spec::cat("PRIORITY=", severity(level), "\nSYSLOG_IDENTIFIER=", name, "\nMESSAGE\n");
+  for (int shift = 0; shift < 64; shift += 8)
+    record += static_cast<char>((uint64_t{words.size()} >> shift) & 0xff);
+  return spec::append(record, words, "\n"), record;
+}
+
+// As syslog(3) sends it to a local daemon; the time is the daemon's to add.
+std::string syslog_record(std::string_view name, Level level, std::string_view words) {
+  constexpr int kDaemon = 3 << 3;
+  return spec::cat("<", kDaemon | severity(level), ">", name, ": ", words);
 }
 
 // Text is the form logfmt readers know: time="..." level=error msg="..."

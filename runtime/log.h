@@ -5,6 +5,10 @@
 // back to stderr. Warnings and debug messages go to the log file, or to stderr without one.
 //
 // JSON keys: level, msg, time. Nothing is opened before the first record is written.
+//
+// --log journald:NAME and syslog:NAME send each record to that service under NAME instead, in its
+// own form (systemd.journal-fields(7), syslog(3)); file:PATH is a file whatever its name looks
+// like.
 #pragma once
 
 #include <string>
@@ -14,10 +18,14 @@ namespace coracle::log {
 
 enum class Level { kError, kWarning, kInfo, kDebug };
 
+enum class Sink { kFile, kJournal, kSyslog };
+
 struct Settings {
-  std::string path;  // --log; "": stderr
+  std::string path;  // of a file, absolute; "": stderr
   bool json = false;
   Level level = Level::kWarning;
+  Sink sink = Sink::kFile;
+  std::string name;  // for the sinks that are no file
 };
 
 void configure(Settings settings);
@@ -30,6 +38,8 @@ void warning(std::string_view words);
 void failure(std::string_view words);
 
 // One record as it is written, with the newline; for tests and for other sinks.
+std::string journal_record(std::string_view name, Level level, std::string_view words);
+std::string syslog_record(std::string_view name, Level level, std::string_view words);
 std::string format_record(bool json, Level level, std::string_view words, std::string_view time);
 
 }  // namespace coracle::log

@@ -19,7 +19,9 @@ namespace {
 constexpr Option kGlobals[] = {
     option<&Globals::root>("root", 0, "DIR",
                            "state root (default: /run/coracle, or $XDG_RUNTIME_DIR/coracle)"),
-    option<&Globals::log>("log", 0, "FILE", "append messages to FILE (default: standard error)"),
+    option<&Globals::log>(
+        "log", 0, "FILE",
+        "append messages to FILE (default: standard error); or journald:NAME, syslog:NAME"),
     option<&Globals::log_format>("log-format", 0, "FORMAT", "text or json (default: text)"),
     option<&Globals::log_level>("log-level", 0, "LEVEL",
                                 "error, warning, info or debug (default: warning)"),
@@ -45,13 +47,32 @@ log::Level level_of(const Globals& globals) {
   throw Error(cat("option --log-level: unknown level ", spec::quoted(name)));
 }
 
+// --log: a path is made absolute, because nothing is opened yet and `run` may go elsewhere.
+void choose_sink(std::string_view given, log::Settings& settings) {
+  constexpr std::pair<std::string_view, log::Sink> kSinks[] = {{"journald:", log::Sink::kJournal},
+                                                               {"syslog:", log::Sink::kSyslog}};
+  for (const auto& [prefix, sink] : kSinks) {
+    if (!given.starts_with(prefix)) continue;
+    settings.sink = sink;
+    settings.name = given.substr(prefix.size());
+    if (settings.name.empty() || settings.name.find_first_of("\n: ") != std::string::npos)
+      throw Error(cat("option --log: expected ", prefix, "NAME"));
+    return;
+  }
+  if (given.starts_with("file:")) given.remove_prefix(5);
+  settings.path = absolute_path(given);
+}
+
 void set_up_log(const Globals& globals) {
   bool json = globals.log_format == "json";
   if (!json && globals.log_format != "text") {
     throw Error(cat("option --log-format: unknown format ", spec::quoted(globals.log_format)));
   }
-  // Absolute, because nothing is opened yet and `run` may go elsewhere.
-  log::configure({absolute_path(globals.log), json, level_of(globals)});
+  log::Settings settings;
+  settings.json = json;
+  settings.level = level_of(globals);
+  choose_sink(globals.log, settings);
+  log::configure(std::move(settings));
 }
 
 void check(const Globals& globals) {

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import socket
+import subprocess
 
 import harness as h
 
@@ -38,6 +40,47 @@ def _(c):
     with open(log, encoding="utf-8") as file:
         h.has("does not exist", file.read())
     c.rt("list", options=["--log-format", "pink"]).fails()
+
+
+@h.test("--log file:PATH is that file, and a service without a name is refused")
+def _(c):
+    if "runc" in h.runtime()[0]:
+        h.skip("runc takes paths only")
+    log = c.path("log.json")
+    c.rt("state", "nobody", options=["--log", "file:" + log, "--log-format", "json"]).fails()
+    with open(log, encoding="utf-8") as file:
+        h.has("does not exist", file.read())
+    h.only_ours("the words")
+    c.rt("list", options=["--log", "journald:"]).fails("journald:NAME")
+    c.rt("list", options=["--log", "syslog:a b"]).fails("syslog:NAME")
+
+
+def heard(c, place, option):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as service:
+        service.bind(place)
+        try:
+            c.rt("state", "nobody", options=["--log", option]).fails("does not exist")
+            service.settimeout(5)
+            return service.recv(4096)
+        finally:
+            os.unlink(place)
+
+
+@h.test("--log journald:NAME and syslog:NAME send a datagram to the service")
+def _(c):
+    h.only_ours("sinks by name")
+    if os.path.lexists("/dev/log"):
+        h.skip("/dev/log is in use on this machine")
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+    try:
+        os.makedirs("/run/systemd/journal")
+        for place, option in (("/run/systemd/journal/socket", "journald:box"),
+                              ("/dev/log", "syslog:box")):
+            words = heard(c, place, option)
+            h.has(b"box", words)
+            h.has(b"container does not exist", words)
+    finally:
+        subprocess.run(["umount", "-l", "/run"], check=True)
 
 
 @h.test("a log that cannot be opened is an error")

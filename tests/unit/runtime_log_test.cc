@@ -111,3 +111,28 @@ TEST_CASE("log: warnings without a file go to stderr") {
   std::string printed = standard_error_of(dir, [] { log::warning("careful"); });
   CHECK(printed.find("level=warning msg=\"careful\"\n") != printed.npos);
 }
+
+TEST_CASE("log: a journal record is in the native form, whatever the words hold") {
+  const std::string record = log::journal_record("me", log::Level::kError, "a\nb=c");
+  CHECK(record ==
+        std::string("PRIORITY=3\nSYSLOG_IDENTIFIER=me\nMESSAGE\n\5\0\0\0\0\0\0\0a\nb=c\n", 54));
+  CHECK(log::journal_record("me", log::Level::kDebug, "").substr(0, 11) == "PRIORITY=7\n");
+}
+
+TEST_CASE("log: a syslog record has facility daemon and the severity") {
+  CHECK(log::syslog_record("me", log::Level::kWarning, "x y") == "<28>me: x y");
+  CHECK(log::syslog_record("me", log::Level::kInfo, "") == "<30>me: ");
+}
+
+TEST_CASE("log: where the service is not there, the words go to stderr") {
+  TemporaryDirectory dir;
+  const std::string said = standard_error_of(dir, [] {
+    log::Settings settings;
+    settings.sink = log::Sink::kJournal;
+    settings.name = "me";
+    log::configure(settings);
+    log::warning("careful");
+  });
+  const bool has_journal = access("/run/systemd/journal/socket", F_OK) == 0;
+  CHECK((has_journal || said.find("careful") != said.npos));
+}
