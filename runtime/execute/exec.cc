@@ -138,7 +138,7 @@ class Joining {
   }
 
   void start_child(const plan::Clone& clone) {
-    fill_slots(clone);
+    fill_slots();
     try {
       child_ = launch_in(clone, container_.record().cgroup_path, request_.cgroup);
     } catch (const Error& e) {
@@ -149,18 +149,30 @@ class Joining {
     }
   }
 
-  // The two slots of make_exec: whose namespaces to join, and, where the mount namespace is the
-  // host's own, the container's root in it.
-  void fill_slots(const plan::Clone& clone) {
+  // The slots of make_exec: whose namespaces to join, the cgroup namespace by itself, and, where
+  // the mount namespace is the host's own, the container's root in it.
+  void fill_slots() {
     const plan::View view(block_.data());
-    host_steps_.set(view.list<plan::Join>(clone.join)[0].slot, std::move(init_));
     for (const plan::Step& step : view) {
-      if (step.op != Op::kEnterRoot) continue;
-      const std::string path = cat("/proc/", container_.record().process.pid, "/root");
-      sys::Fd root = sys::open_at(sys::At::cwd(), path.c_str(), O_PATH | O_DIRECTORY);
-      if (!root) throw Error(path, root.error());
-      host_steps_.set(step.as<plan::EnterRoot>().slot, std::move(root));
+      if (step.op == Op::kCgroupNamespace) {
+        // Not by the pidfd: the init, in the container's user namespace, may not be allowed to
+        // look at a process whose program is unreadable (ptrace(2), "access mode checking").
+        host_steps_.set(step.as<plan::CgroupNamespace>().slot, open_of_init("ns/cgroup", O_RDONLY));
+      } else if (step.op == Op::kEnterRoot) {
+        host_steps_.set(step.as<plan::EnterRoot>().slot,
+                        open_of_init("root", O_PATH | O_DIRECTORY));
+      }
     }
+    host_steps_.set(plan::kExecContainer, std::move(init_));
+  }
+
+  sys::Fd open_of_init(const char* name, int flags) const {
+    const std::string path = cat("/proc/", container_.record().process.pid, "/", name);
+    sys::Fd fd = sys::open_at(sys::At::cwd(), path.c_str(), flags);
+    // What was opened through /proc is of this process only if it still lives.
+    if (sys::pidfd_wait(init_, 0) != 0) throw Error(messages::kExecStopped);
+    if (!fd) throw Error(path, fd.error());
+    return fd;
   }
 
   Child launch_in(const plan::Clone& clone, std::string_view path, std::string_view sub) {

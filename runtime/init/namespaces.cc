@@ -25,11 +25,17 @@ long enter_time_namespace(const char* text) {
   return r < 0 ? r : 0;
 }
 
-// After the init is in its cgroup, so that the namespace's root is the container's own cgroup
-// (cgroup_namespaces(7)).
-long run(Context& c, const plan::UnshareCgroup&) {
-  const long r = syscall(__NR_unshare, CLONE_NEWCGROUP);
-  return r < 0 ? fail(c, Call::k_unshare, r) : 0;
+// After the init is in its cgroup, so that the root of a new namespace is the container's own
+// cgroup (cgroup_namespaces(7)). An existing one is joined then, too: where cgroup2 is mounted with
+// nsdelegate, as systemd does, nobody is put into a cgroup from a namespace whose root is not above
+// both his old and his new one (cgroup_procs_write_permission: ENOENT).
+long run(Context& c, const plan::CgroupNamespace& p) {
+  if (p.slot == plan::kNoSlot) {
+    const long r = syscall(__NR_unshare, CLONE_NEWCGROUP);
+    return r < 0 ? fail(c, Call::k_unshare, r) : 0;
+  }
+  const long r = syscall(__NR_setns, c.fd(p.slot), CLONE_NEWCGROUP);
+  return r < 0 ? fail(c, Call::k_setns, r) : 0;
 }
 
 // Not in the spec, expected by everybody: a new network namespace has `lo` down.

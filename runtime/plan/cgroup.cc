@@ -1,6 +1,7 @@
 // The container's cgroup: made with the controllers its limits need, limited, given its device
 // rules, handed over to the container's root where it may manage it. All of it is done before the
-// clone, because the init is born inside (CLONE_INTO_CGROUP).
+// clone, because the init is born inside (CLONE_INTO_CGROUP); but for the one limit that would not
+// let it be born.
 #include <algorithm>
 
 #include "runtime/plan/devices_bpf.h"
@@ -39,8 +40,18 @@ void add_make(Draft& d, const std::vector<LimitWrite>& writes, OnError on_error)
              on_error);
 }
 
+// A cgroup that may have no processes lets none be born in it; to be there is no offence
+// (cgroup-v2.rst, "PID": the limit holds fork and clone).
+bool forbids_birth(const LimitWrite& write) {
+  return write.file == "pids.max" && write.value == "0";
+}
+
 void add_limits(Draft& d, const std::vector<LimitWrite>& writes) {
   for (const LimitWrite& write : writes) {
+    if (forbids_birth(write)) {
+      d.forbids_birth = write.origin;
+      continue;
+    }
     d.b.parent(write.origin, CgroupWrite{d.b.str(write.file), d.b.str(write.value), write.flags});
   }
 }
@@ -105,6 +116,11 @@ void add_cgroup(Draft& d) {
   }
   add_device_rules(d, resources);
   add_delegation(d);
+}
+
+void add_cgroup_after_clone(Draft& d) {
+  if (d.forbids_birth.empty()) return;
+  d.b.parent(d.forbids_birth, CgroupWrite{d.b.str("pids.max"), d.b.str("0"), 0});
 }
 
 }  // namespace coracle::plan

@@ -122,6 +122,9 @@ std::string text(const View& v, const OpenTree& p) {
   return cat(quoted(v.str(p.path)), " slot ", p.slot, " ", attrs_text(v, p.attrs));
 }
 std::string text(const View& v, const Keyring& p) { return std::string(v.str(p.name)); }
+std::string text(const View&, const CgroupNamespace& p) {
+  return p.slot == kNoSlot ? "" : cat("join of slot ", p.slot);
+}
 std::string text(const View&, const PropagationRoot& p) { return hex(p.propagation); }
 std::string text(const View&, const AttachRoot& p) { return cat("slot ", p.slot); }
 std::string text(const View& v, const MountFs& p) {

@@ -57,7 +57,7 @@ namespace coracle::plan {
   X(Hostname, "hostname")                 \
   X(Domainname, "domainname")             \
   X(Sysctl, "sysctl")                     \
-  X(UnshareCgroup, "cgroup namespace")    \
+  X(CgroupNamespace, "cgroup namespace")  \
   X(Rlimit, "rlimit")                     \
   X(OomScoreAdj, "oom_score_adj")         \
   X(Scheduler, "scheduler")               \

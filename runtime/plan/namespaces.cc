@@ -55,7 +55,7 @@ static size_t index_of(const spec::Linux& linux, std::string_view type) {
 }
 
 // Opened and checked before anything exists. Unprivileged, the user namespace comes first: it is
-// what gives the right to join the others.
+// what gives the right to join the others. The cgroup namespace is left to the init.
 static std::vector<Join> open_joined(Draft& d) {
   std::vector<Join> joins;
   for (const NamespaceType& type : kNamespaces) {
@@ -64,6 +64,10 @@ static std::vector<Join> open_joined(Draft& d) {
     const Slot slot = d.b.slot();
     d.b.parent(cat("linux.namespaces[", index_of(*d.spec.linux, type.name), "].path"),
                OpenNamespace{d.b.str(ns->path), type.flag, slot});
+    if (type.flag == CLONE_NEWCGROUP) {
+      d.cgroup_namespace = slot;
+      continue;
+    }
     const bool first = type.flag == CLONE_NEWUSER && !d.host.privileged;
     joins.insert(first ? joins.begin() : joins.end(), Join{slot, type.flag});
   }
@@ -125,8 +129,9 @@ void add_namespace_entries(Draft& d) {
     d.b.init("", Keyring{d.b.str(cat("_ses.", d.request.id))}, OnError::kWarn);
   }
   const spec::LinuxNamespace* cgroup = find_namespace(d.spec, "cgroup");
-  if (cgroup != nullptr && cgroup->path.empty())
-    d.b.init(cat("linux.namespaces[", index_of(*d.spec.linux, "cgroup"), "]"), UnshareCgroup{});
+  if (cgroup != nullptr)
+    d.b.init(cat("linux.namespaces[", index_of(*d.spec.linux, "cgroup"), "]"),
+             CgroupNamespace{d.cgroup_namespace});
   const spec::LinuxNamespace* net = find_namespace(d.spec, "network");
   if (net != nullptr && net->path.empty()) d.b.init("", LoopbackUp{});
 }

@@ -254,8 +254,8 @@ struct SysctlValue {
   Ref key;  // with slashes: net/ipv4/ip_forward
   Ref value;
 };
-struct UnshareCgroup {
-  uint32_t unused;
+struct CgroupNamespace {
+  Slot slot;  // the one to join; kNoSlot: a new one
 };
 struct Rlimit {
   uint64_t soft;

@@ -55,6 +55,7 @@ std::vector<unsigned char> make_create(const spec::Spec& spec, const Request& re
   add_cgroup(d);
   add_sources(d);
   add_clone(d);
+  add_cgroup_after_clone(d);
   add_namespace_entries(d);
   add_rootfs(d);
   add_hooks_before_pivot(d);
@@ -79,14 +80,16 @@ std::vector<unsigned char> make_exec(const spec::Spec& spec, const spec::Process
   Draft d = make_draft(spec, as_create, host, warnings);
   add_exec_affinity(d, process);
   Clone clone{};
-  const Slot container = d.b.slot();  // pidfd of the container's init, filled by the parent
-  const Join join{container, static_cast<uint32_t>(request.join)};
-  clone.join = d.b.list(&join, 1);
+  const Slot container = d.b.slot();  // kExecContainer
+  // The cgroup namespace is left to the init.
+  const Join join{container, static_cast<uint32_t>(request.join & ~uint64_t{CLONE_NEWCGROUP})};
+  clone.join = d.b.list(&join, join.nstype != 0 ? 1 : 0);
   if (request.into_cgroup) clone.flags |= kCloneIntoCgroup;
   if (d.new_userns) clone.flags |= kCloneInUserns;
   clone.uid = process.user.uid;
   clone.gid = process.user.gid;
   d.b.parent("", clone);
+  if ((request.join & CLONE_NEWCGROUP) != 0) d.b.init("", CgroupNamespace{d.b.slot()});
   if ((request.join & CLONE_NEWNS) == 0) d.b.init("", EnterRoot{d.b.slot()});
   d.b.init("", SetSession{});
   add_keyring_label(d, process);

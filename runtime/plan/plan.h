@@ -60,14 +60,17 @@ struct Draft {
   Warnings& warnings;
   Slot rootfs = kNoSlot;
   Slot null = kNoSlot;
+  Slot cgroup_namespace = kNoSlot;  // the one to join
   bool new_userns = false;    // the container gets a user namespace of its own (new or joined)
   bool parent_mounts = true;  // the parent may clone host mounts (false: rootless, the init does)
   bool running = false;       // mounts for a container that runs already (hot_mounts.cc)
+  std::string forbids_birth;  // origin of a limit of no processes, set after the clone; or ""
   std::vector<PlannedMount> mounts;  // spec.mounts, read once by add_sources
 };
 
 // Parts, each in a file of its own:
-void add_cgroup(Draft& d);   // cgroup.cc: make, limits, devices, delegation
+void add_cgroup(Draft& d);  // cgroup.cc: make, limits, devices, delegation
+void add_cgroup_after_clone(Draft& d);
 void add_sources(Draft& d);  // mounts.cc: rootfs and bind sources, opened before the clone
 void add_clone(Draft& d);    // namespaces.cc: joins, clone, id maps
 void add_namespace_entries(Draft& d);   // namespaces.cc: session, keyring, cgroup ns, loopback
@@ -93,6 +96,9 @@ struct ExecRequest {
   uint32_t seccomp_flags = 0;
   bool seccomp_notify = false;
 };
+// The slot in an exec's plan for the pidfd of the container's init. This one, and those of
+// CgroupNamespace and EnterRoot, are filled by the parent.
+inline constexpr Slot kExecContainer = 0;
 std::vector<unsigned char> make_exec(const spec::Spec& spec, const spec::Process& process,
                                      const ExecRequest& request, const Host& host,
                                      Warnings& warnings);

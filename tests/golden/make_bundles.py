@@ -112,7 +112,7 @@ def rootless(config):
 @bundle
 def joined_namespaces(config):
     for ns in config["linux"]["namespaces"]:
-        if ns["type"] in ("network", "ipc", "uts", "pid"):
+        if ns["type"] in ("network", "ipc", "uts", "pid", "cgroup"):
             ns["path"] = f"/proc/1234/ns/{'net' if ns['type'] == 'network' else ns['type']}"
     del config["hostname"]
 

@@ -287,6 +287,7 @@ Planned planned(const spec::Spec& spec, plan::Request request, plan::Host host) 
   plan::Warnings warnings;
   plan::Draft draft{{}, spec, request, host, warnings};
   plan::add_cgroup(draft);
+  plan::add_cgroup_after_clone(draft);
   Planned out{draft.b.finish(), {}};
   for (const plan::Step& step : out.view()) out.steps.push_back(&step);
   return out;
@@ -333,6 +334,22 @@ TEST_CASE("limits come between, each with its origin") {
   CHECK(p.view().str(p.steps[1]->origin) == "linux.resources.memory.limit");
   CHECK(p.view().str(write.file) == "memory.max");
   CHECK(p.view().str(write.value) == "1000");
+}
+
+TEST_CASE("a limit of no processes comes last: before, nothing could be born in the cgroup") {
+  spec::Spec spec = minimal();
+  spec.linux->resources = memory(1000);
+  spec.linux->resources->pids = spec::LinuxPids{0};
+  plan::Host host;
+  host.controllers = kEvery;
+  const Planned p = planned(spec, request(), host);
+  REQUIRE(p.steps.size() == 4);
+  CHECK(p.steps[0]->as<plan::CgroupMake>().controllers.count == 2);
+  CHECK(p.steps[2]->op == plan::Op::kCgroupDevices);
+  const auto& write = p.steps[3]->as<plan::CgroupWrite>();
+  CHECK(p.view().str(p.steps[3]->origin) == "linux.resources.pids.limit");
+  CHECK(p.view().str(write.file) == "pids.max");
+  CHECK(p.view().str(write.value) == "0");
 }
 
 TEST_CASE("no cgroup: no steps, but a limit cannot be ignored") {
