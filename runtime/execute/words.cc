@@ -4,6 +4,7 @@
 
 #include "runtime/execute/diagnose.h"
 #include "runtime/log.h"
+#include "runtime/messages.h"
 #include "runtime/plan/describe.h"
 #include "spec/text.h"
 
@@ -37,11 +38,12 @@ static std::string_view program_name(const plan::View& plan) {
 static Error not_found(std::string_view program, int error) {
   const std::string quoted = spec::quoted(program);
   if (error == ENOENT && program.find('/') == std::string_view::npos)
-    return Error(cat("exec: ", quoted, ": executable file not found in $PATH"));
+    return Error(cat("exec: ", quoted, ": ", messages::kNotInPath));
   if (error == ENOENT)
-    return Error(cat("exec: ", quoted, ": stat ", program, ": no such file or directory"));
-  if (error == EACCES) return Error(cat("exec: ", quoted, ": permission denied"));
-  if (error == EISDIR) return Error(cat("exec: ", quoted, ": is a directory"));
+    return Error(cat("exec: ", quoted, ": stat ", program, ": ", messages::kNoSuchFile));
+  if (error == EACCES) return Error(cat("exec: ", quoted, ": ", messages::kPermissionDenied));
+  if (error == EISDIR)
+    return Error(cat("exec: ", quoted, ": is a directory: ", messages::kPermissionDenied));
   return Error(cat("exec: ", quoted), error);
 }
 
