@@ -47,6 +47,15 @@ static Error not_found(std::string_view program, int error) {
   return Error(cat("exec: ", quoted), error);
 }
 
+// As runc words it: Docker and containerd pass it on, and make 127 or 126 of its end.
+static Error no_working_directory(std::string_view path, const plan::Message& m) {
+  const std::string text = cat(messages::kChdir, spec::quoted(path), messages::kChdirFailed);
+  if (m.error == ENOENT) return Error(text + messages::kNoSuchFile);
+  if (m.error == EACCES)
+    return Error(cat(text, m.text, m.text[0] ? ": " : "", messages::kPermissionDenied));
+  return Error(text.substr(0, text.size() - 2), m.error);
+}
+
 static Error exec_failed(std::string_view program, const plan::Message& m,
                          const std::string& rootfs) {
   Error error(cat("exec ", m.text[0] ? std::string_view(m.text) : program), m.error);
@@ -67,6 +76,8 @@ Error failure(const plan::View& plan, const plan::Message& m, const std::string&
   const plan::Step& step = plan.begin()[m.step];
   if (step.op == Op::kResolveProgram) return not_found(program_name(plan), m.error);
   if (step.op == Op::kExecute) return exec_failed(program_name(plan), m, rootfs);
+  if (step.op == Op::kWorkDir)
+    return no_working_directory(plan.str(step.as<plan::WorkDir>().path), m);
   return step_error(plan, step, m.call, m.error, m.text);
 }
 

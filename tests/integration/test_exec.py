@@ -61,6 +61,8 @@ def _(c):
     box = c.up(c.sleeper())
     c.exec(box, "no-such-program").fails("executable file not found in", status=255)
     c.exec(box, "/no/such/program").fails("no such file or directory", status=255)
+    c.exec(box, "true", options=["--cwd", "/absent"]).fails(
+        'chdir to cwd \\("/absent"\\) set in config.json failed: no such file', status=255)
     # Engines make 126 of "permission denied", for a folder too.
     c.exec(box, "/bin").fails('exec: "/bin": is a directory: permission denied', status=255)
 

@@ -290,7 +290,7 @@ def _(c):
     os.chmod(box.file("private"), 0o700)
     h.eq("/private\n", c.run(box).ok().out)
     box = c.bundle(["true"], cwd="/etc/passwd")
-    c.run(box).fails("not a directory")
+    c.run(box).fails('chdir to cwd \\("/etc/passwd"\\) set in config.json failed: not a directory')
 
 
 @h.test("signal mask and dispositions of the caller are not inherited")
