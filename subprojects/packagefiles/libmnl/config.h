@@ -1,0 +1,2 @@
+/* In place of what configure would write. */
+#define HAVE_VISIBILITY_HIDDEN 1
