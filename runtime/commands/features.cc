@@ -19,6 +19,7 @@ int features(const Globals&, const NoOptions&, const Words&) {
   facts.selinux = true;
   facts.memory_policy = true;
   facts.idmap = true;
+  facts.net_devices = true;
   print(spec::features_json(facts) + "\n");
   return 0;
 }

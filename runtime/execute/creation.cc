@@ -208,9 +208,13 @@ void Creation::commit() {
   }
 }
 
-void Creation::await_program() { await_exec(child_.channel, plan::View(block_.data()), rootfs_); }
+void Creation::await_program() {
+  await_exec(child_.channel, plan::View(block_.data()), rootfs_);
+  net_devices_.leave();
+}
 
 void Creation::undo() noexcept {
+  net_devices_.give_back();
   if (child_.pid > 0) {
     sys::pidfd_send_signal(child_.pidfd, SIGKILL);  // ended already: as wanted
     while (waitpid(child_.pid, nullptr, 0) < 0 && errno == EINTR) {

@@ -15,6 +15,7 @@
 #include "runtime/execute/execute.h"
 #include "runtime/execute/host_steps.h"
 #include "runtime/execute/launch.h"
+#include "runtime/execute/net_devices.h"
 #include "runtime/plan/plan.h"
 #include "runtime/store/container.h"
 #include "spec/json.h"
@@ -89,6 +90,7 @@ class Creation {
   sys::Fd console_;
   std::optional<store::Container> container_;
   Child child_;
+  NetDevices net_devices_;
   uint16_t await_start_ = 0;  // index of the AwaitStart step
   uint16_t current_ = 0;
 };

@@ -76,7 +76,16 @@ void Creation::run(const plan::Hooks& p) {
             &child_.pidfd);
 }
 
-void Creation::run(const plan::NetDevice&) { throw Error("linux.netDevices: not supported yet"); }
+void Creation::run(const plan::NetDevice& p) {
+  const plan::View v = view_of(block_);
+  try {
+    net_devices_.move(child_.pid, v.c_str(p.name), v.c_str(p.new_name));
+  } catch (Error& e) {
+    e.wrap(v.str(v.begin()[current_].origin));
+    throw;
+  }
+}
+
 void Creation::run(const plan::IntelRdt&) { throw Error("linux.intelRdt: not supported yet"); }
 void Creation::run(const plan::SeccompListener& p) {
   sys::Fd listener;

@@ -115,7 +115,10 @@ std::string text(const View&, const Hooks& p) {
       "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"};
   return std::string(kKinds[p.kind]);
 }
-std::string text(const View& v, const NetDevice& p) { return std::string(v.str(p.name)); }
+std::string text(const View& v, const NetDevice& p) {
+  const std::string_view name = v.str(p.new_name);
+  return cat(quoted(v.str(p.name)), name.empty() ? "" : " as ", name.empty() ? "" : quoted(name));
+}
 std::string text(const View& v, const IntelRdt& p) { return std::string(v.str(p.clos_id)); }
 std::string text(const View& v, const SeccompListener& p) { return std::string(v.str(p.path)); }
 std::string text(const View& v, const OpenTree& p) {

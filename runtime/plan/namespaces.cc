@@ -122,6 +122,19 @@ void add_clone(Draft& d) {
   if ((flags & CLONE_NEWUSER) != 0) add_id_maps(d);
 }
 
+// Moved while the init mounts. Before hooks, which may configure them, and before sysctls of theirs
+// (process.cc); whoever comes later meets the parent anyhow.
+void add_net_devices(Draft& d) {
+  for (const auto& [name, device] : d.spec.linux->netDevices) {
+    const std::string origin = cat("linux.netDevices[", spec::quoted(name), "]");
+    if (d.host.euid != 0)
+      throw Error::at(origin,
+                      "needs CAP_NET_ADMIN in the network namespace that the device is in, which "
+                      "an ordinary user does not have: leave it out, or run as root");
+    d.b.parent(origin, NetDevice{d.b.str(name), d.b.str(cat(device.name))});
+  }
+}
+
 void add_namespace_entries(Draft& d) {
   d.b.init("", SetSession{});
   if (!d.request.no_new_keyring) {

@@ -116,9 +116,9 @@ enum class HookKind : uint32_t {
   kPoststart,
   kPoststop,
 };
-struct NetDevice {  // move a host network device into the container
+struct NetDevice {  // move a network device of the runtime's namespace into the container's
   Ref name;
-  Ref new_name;
+  Ref new_name;  // "eth%d": the kernel chooses; "": the same
 };
 struct IntelRdt {  // join or make a resctrl group
   Ref clos_id;

@@ -17,8 +17,6 @@ static bool has(const std::vector<spec::Hook>* hooks) {
 // Parsed and valid, but its execution comes later: refused, never ignored.
 static void refuse_unsupported(const spec::Linux& linux) {
   if (linux.intelRdt) throw Error::at("linux.intelRdt", "not supported yet");
-  for (const auto& [name, device] : linux.netDevices)
-    throw Error::at(spec::cat("linux.netDevices[", spec::quoted(name), "]"), "not supported yet");
 }
 
 static Draft make_draft(const spec::Spec& spec, const Request& request, const Host& host,
@@ -56,6 +54,7 @@ std::vector<unsigned char> make_create(const spec::Spec& spec, const Request& re
   add_sources(d);
   add_clone(d);
   add_cgroup_after_clone(d);
+  add_net_devices(d);
   add_namespace_entries(d);
   add_rootfs(d);
   add_hooks_before_pivot(d);

@@ -71,8 +71,9 @@ struct Draft {
 // Parts, each in a file of its own:
 void add_cgroup(Draft& d);  // cgroup.cc: make, limits, devices, delegation
 void add_cgroup_after_clone(Draft& d);
-void add_sources(Draft& d);  // mounts.cc: rootfs and bind sources, opened before the clone
-void add_clone(Draft& d);    // namespaces.cc: joins, clone, id maps
+void add_sources(Draft& d);      // mounts.cc: rootfs and bind sources, opened before the clone
+void add_clone(Draft& d);        // namespaces.cc: joins, clone, id maps
+void add_net_devices(Draft& d);  // namespaces.cc: host devices into the network namespace
 void add_namespace_entries(Draft& d);   // namespaces.cc: session, keyring, cgroup ns, loopback
 void add_rootfs(Draft& d);              // mounts.cc: attach, mounts, devices, symlinks
 void add_hooks_before_pivot(Draft& d);  // plan.cc

@@ -24,6 +24,8 @@ static void add_sysctls(Draft& d) {
     if (!path) throw Error::at(cat("linux.sysctl[", spec::quoted(key), "]"), "malformed key");
     settings.push_back({d.b.str(*path), d.b.str(value)});
   }
+  // Those of a device are there only once it is.
+  if (!d.spec.linux->netDevices.empty()) d.b.init("", Meet{});
   d.b.init("linux.sysctl", Sysctl{d.b.list(settings)});
 }
 

@@ -220,6 +220,13 @@ def seccomp(config):
     config["process"]["noNewPrivileges"] = False
 
 
+@bundle
+def net_devices(config):
+    config["linux"]["netDevices"] = {"eth1": {}, "eth2": {"name": "uplink"},
+                                     "eth3": {"name": "net%d"}}
+    config["linux"]["sysctl"] = {"net.ipv4.conf.uplink.forwarding": "1"}
+
+
 def main():
     for name, (config, facts) in BUNDLES.items():
         folder = os.path.join(HERE, name)

@@ -39,18 +39,18 @@ def _id_mapped_mounts():
         "/tmp is on %s: no id-mapped mounts" % kind
 
 
-def _dummy():
+def _veth():
+    """A pair of network devices, made in the test's own network namespace."""
     name = "probe%d" % (os.getpid() % 100000)
-    done = subprocess.run(["ip", "link", "add", name, "type", "dummy"], capture_output=True,
+    done = subprocess.run(["ip", "link", "add", name, "type", "veth"], capture_output=True,
                           check=False) if shutil.which("ip") else None
     if done is None or done.returncode:
-        return "cannot make a dummy network device here"
+        return "cannot make a pair of network devices here (ip(8), kernel module veth)"
     subprocess.run(["ip", "link", "del", name], check=False)
     return None
 
 
 CHECKS = {
-    "dummy": _dummy,
     "memory": lambda: _controller("memory"),
     "pids": lambda: _controller("pids"),
     "cpu": lambda: _controller("cpu"),
@@ -60,6 +60,7 @@ CHECKS = {
     "sys_resource": lambda: _capability(24, "CAP_SYS_RESOURCE"),
     "strace": lambda: _tool("strace"),
     "time_namespace": _time,
+    "veth": _veth,
     "idmap": _id_mapped_mounts,
 }
 

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Namespaces: new, joined, mapped; hostname, sysctl, time offsets."""
 import os
-import subprocess
 
 import harness as h
 from bundle import drop_namespace, namespace, user_namespace
@@ -261,22 +260,6 @@ def _(c):
     out = c.exec(box, "sh", "-c", "for n in %s; do readlink /proc/self/ns/$n; done" %
                  " ".join(FILES.values())).ok().out.split()
     h.eq([found[kind] for kind in FILES if kind in found], out)
-
-
-@h.test("network devices of the config move into the container", needs=("dummy",))
-def _(c):
-    h.only_ours("newer than others")
-    subprocess.run(["ip", "link", "add", "coracle0", "type", "dummy"], check=True)
-    out = c.check_output(["cat", "/proc/net/dev"], lambda cfg: cfg["linux"].update(
-        netDevices={"coracle0": {"name": "eth7"}}))
-    h.has("eth7", out)
-
-
-@h.test("a network device that does not exist is refused by name")
-def _(c):
-    h.only_ours("newer than others")
-    c.run(c.bundle(["true"], lambda cfg: cfg["linux"].update(
-        netDevices={"absent0": {}}))).fails("absent0")
 
 
 if __name__ == "__main__":
