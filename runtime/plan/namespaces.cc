@@ -54,8 +54,14 @@ static size_t index_of(const spec::Linux& linux, std::string_view type) {
   return i;
 }
 
+static bool has_new_userns(const Draft& d) {
+  const spec::LinuxNamespace* user = find_namespace(d.spec, "user");
+  return user != nullptr && user->path.empty();
+}
+
 // Opened and checked before anything exists. Unprivileged, the user namespace comes first: it is
-// what gives the right to join the others. The cgroup namespace is left to the init.
+// what gives the right to join the others. The cgroup namespace is left to the init, which is in
+// its cgroup then, but not where it will be in a new user namespace: that has no right to join it.
 static std::vector<Join> open_joined(Draft& d) {
   std::vector<Join> joins;
   for (const NamespaceType& type : kNamespaces) {
@@ -64,7 +70,7 @@ static std::vector<Join> open_joined(Draft& d) {
     const Slot slot = d.b.slot();
     d.b.parent(cat("linux.namespaces[", index_of(*d.spec.linux, type.name), "].path"),
                OpenNamespace{d.b.str(ns->path), type.flag, slot});
-    if (type.flag == CLONE_NEWCGROUP) {
+    if (type.flag == CLONE_NEWCGROUP && !has_new_userns(d)) {
       d.cgroup_namespace = slot;
       continue;
     }
@@ -142,7 +148,7 @@ void add_namespace_entries(Draft& d) {
     d.b.init("", Keyring{d.b.str(cat("_ses.", d.request.id))}, OnError::kWarn);
   }
   const spec::LinuxNamespace* cgroup = find_namespace(d.spec, "cgroup");
-  if (cgroup != nullptr)
+  if (cgroup != nullptr && (cgroup->path.empty() || d.cgroup_namespace != kNoSlot))
     d.b.init(cat("linux.namespaces[", index_of(*d.spec.linux, "cgroup"), "]"),
              CgroupNamespace{d.cgroup_namespace});
   const spec::LinuxNamespace* net = find_namespace(d.spec, "network");
