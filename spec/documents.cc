@@ -108,6 +108,15 @@ void write_annotations(JsonWriter& json, const FeatureFacts& facts) {
   json.end_object();
 }
 
+void write_host(JsonWriter& json, const HostFacts& host) {
+  json.key("host").begin_object().add("kernel", host.kernel);
+  json.key("controllers").array(host.controllers);
+  json.key("lacks").begin_array();
+  for (const auto& [feature, reason] : host.lacks)
+    json.begin_object().add("feature", feature).add("reason", reason).end_object();
+  json.end_array().end_object();
+}
+
 }  // namespace
 
 std::string state_json(const State& state, JsonStyle style) {
@@ -147,6 +156,7 @@ std::string features_json(const FeatureFacts& facts) {
   write_linux(json, facts);
   write_annotations(json, facts);
   json.key("potentiallyUnsafeConfigAnnotations").array(facts.unsafe_annotations);
+  if (facts.host != nullptr) write_host(json, *facts.host);
   return json.end_object().take();
 }
 

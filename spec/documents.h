@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "spec/json_write.h"
@@ -51,6 +52,13 @@ std::string list_json(const std::vector<State>& states);
 std::string process_state_json(const State& state, int pid, const Strings& fds,
                                std::string_view metadata);
 
+// What a machine gives of it.
+struct HostFacts {
+  std::string kernel;                                      // release
+  std::vector<std::string> controllers;                    // of cgroup v2
+  std::vector<std::pair<std::string, std::string>> lacks;  // feature, reason
+};
+
 // What this build has. All lists come from spec/names.h, but for those given here.
 struct FeatureFacts {
   std::string_view version;             // of the runtime
@@ -69,6 +77,7 @@ struct FeatureFacts {
   bool idmap = false;
   bool net_devices = false;
   bool checkpoint = false;
+  const HostFacts* host = nullptr;  // told too, as "host"
 };
 
 // Indented by two spaces.

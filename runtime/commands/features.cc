@@ -1,13 +1,23 @@
 #include "runtime/commands/help.h"
 #include "runtime/commands/list_of_commands.h"
+#include "runtime/execute/host_report.h"
 #include "runtime/plan/mount_options.h"
 #include "spec/documents.h"
 
 namespace coracle::commands {
 namespace {
 
+struct FeaturesOptions {
+  bool host = false;
+};
+
+constexpr Option kOptions[] = {
+    option<&FeaturesOptions::host>("host", 0, nullptr,
+                                   "say too what of it this machine lacks, and why"),
+};
+
 // What this build does, not what this machine has: a caller asks the runtime, not the kernel.
-int features(const Globals&, const NoOptions&, const Words&) {
+int features(const Globals&, const FeaturesOptions& options, const Words&) {
   std::string seccomp = libseccomp_version();
   spec::FeatureFacts facts;
   facts.version = CORACLE_VERSION;
@@ -20,6 +30,11 @@ int features(const Globals&, const NoOptions&, const Words&) {
   facts.memory_policy = true;
   facts.idmap = true;
   facts.net_devices = true;
+  spec::HostFacts host;
+  if (options.host) {
+    host = execute::report_host(execute::this_host());
+    facts.host = &host;
+  }
   print(spec::features_json(facts) + "\n");
   return 0;
 }
@@ -29,7 +44,8 @@ int features(const Globals&, const NoOptions&, const Words&) {
 constexpr Command kFeatures = {
     .name = "features",
     .summary = "Show what this runtime can do, as JSON",
-    .run = parse_and_run<NoOptions, features>,
+    .options = kOptions,
+    .run = parse_and_run<FeaturesOptions, features>,
 };
 
 }  // namespace coracle::commands

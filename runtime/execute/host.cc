@@ -20,7 +20,7 @@ namespace coracle::execute {
 
 using spec::Error;
 
-static bool has_sys_admin() {
+bool has_sys_admin() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2]{};
   if (syscall(SYS_capget, &header, data) < 0) return false;

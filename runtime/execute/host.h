@@ -9,6 +9,9 @@ namespace coracle::execute {
 
 plan::Host probe_host(const spec::Spec& spec);
 
+// Whether the caller has CAP_SYS_ADMIN (in whatever user namespace it is).
+bool has_sys_admin();
+
 // Throws unless every fd that is to be handed on, from 3 on, is open.
 void check_handed_fds(uint32_t listen_fds, uint32_t preserve_fds);
 
