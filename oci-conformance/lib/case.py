@@ -120,6 +120,8 @@ class Case:
                 box.pid = int(file.read())
         except (OSError, ValueError):
             box.pid = None
+        if done.status == 0 and box.pid is None:
+            fail("create succeeded without writing the pid file: " + done.words())
         return done
 
     def start(self, box):

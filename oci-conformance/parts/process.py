@@ -451,3 +451,15 @@ def _(c):
 @must("C102", "config.md#valid-values", "a umask out of range is an error")
 def _(c):
     c.refused(lambda box: None, user={"uid": 0, "gid": 0, "umask": 2 ** 32})
+
+
+untestable("C105", "SHOULD", "config.md#annotations",
+           "org.opencontainers.image.stopSignal names the signal for kill",
+           "a rule for whoever calls kill: the operation is given its signal")
+untestable("C106", "SHOULD", "config.md#root", "root.path is rootfs",
+           "a rule for whoever writes the bundle")
+untestable("C107", "SHOULD", "config.md#mounts", "a mount's destination is absolute",
+           "a rule for whoever writes the bundle; what a runtime does with others is C12")
+untestable("C108", "SHOULD", "config.md#posix-platform-mounts",
+           "options contain idmap or ridmap where there are mappings",
+           "a rule for whoever writes the bundle")

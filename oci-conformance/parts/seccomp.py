@@ -17,7 +17,7 @@ epoll_create1 epoll_ctl epoll_pwait epoll_wait eventfd2 execve execveat exit exi
 faccessat2 fchdir fchown fcntl fork fstat fstatfs futex getcwd getdents64 getegid geteuid getgid
 getgroups getpgid getpgrp getpid getppid getrandom getrlimit getsid gettid getuid ioctl kill lseek
 lstat madvise mmap mprotect mremap munmap nanosleep newfstatat open openat openat2 pipe pipe2 poll
-ppoll prctl pread64 prlimit64 read readlink readlinkat readv recvfrom recvmsg rseq rt_sigaction
+ppoll prctl pread64 prlimit64 pselect6 read readlink readlinkat readv recvfrom recvmsg rseq rt_sigaction
 rt_sigprocmask rt_sigreturn rt_sigsuspend sched_getaffinity sched_yield select sendmsg sendto
 set_robust_list set_tid_address setgid setgroups setpgid setresgid setresuid setsid setuid
 sigaltstack socketpair stat statfs statx sysinfo tgkill umask uname unlink unlinkat vfork wait4
