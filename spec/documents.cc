@@ -28,6 +28,7 @@ void write_state(JsonWriter& json, const State& state) {
   add_if(json, "created", state.created);
   if (!state.annotations.empty()) json.key("annotations").object(state.annotations);
   add_if(json, "owner", state.owner);
+  add_if(json, "systemd-scope", state.systemd_unit);
   if (state.exit != nullptr) write_exit(json, *state.exit);
   json.end_object();
 }

@@ -30,12 +30,13 @@ struct StateExit {
 // `created`, `owner` and `annotations` are left out.
 struct State {
   std::string_view id;
-  std::string_view status;   // creating, created, running, stopped; paused
-  int pid = 0;               // written even when 0, as callers decode it
-  std::string_view bundle;   // absolute
-  std::string_view rootfs;   // absolute
-  std::string_view created;  // RFC 3339
-  std::string_view owner;    // name or #UID
+  std::string_view status;        // creating, created, running, stopped; paused
+  int pid = 0;                    // written even when 0, as callers decode it
+  std::string_view bundle;        // absolute
+  std::string_view rootfs;        // absolute
+  std::string_view created;       // RFC 3339
+  std::string_view owner;         // name or #UID
+  std::string_view systemd_unit;  // key systemd-scope; "" without systemd
   Map<std::string_view> annotations;
   const StateExit* exit = nullptr;  // how a stopped one ended, if that is known
 };

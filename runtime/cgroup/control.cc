@@ -9,6 +9,7 @@
 #include <charconv>
 #include <string>
 
+#include "runtime/sys/deadline.h"
 #include "runtime/sys/event.h"
 #include "runtime/sys/file.h"
 #include "spec/error.h"
@@ -19,6 +20,7 @@ namespace {
 
 using spec::cat;
 using spec::Error;
+using sys::Deadline;
 using sys::Fd;
 
 // Between two attempts to empty a cgroup; an event ends the wait at once.
@@ -67,18 +69,6 @@ Events read_events(const Cgroup& cgroup) {
   if (!events.read()) throw Error(cat("cgroup ", cgroup.path, " is gone"));
   return events;
 }
-
-class Deadline {
- public:
-  explicit Deadline(int timeout_ms) : at_(timeout_ms < 0 ? -1 : sys::monotonic_ms() + timeout_ms) {}
-  // Milliseconds left, at least 0; -1 for ever.
-  int left() const {
-    return at_ < 0 ? -1 : static_cast<int>(std::max<int64_t>(0, at_ - sys::monotonic_ms()));
-  }
-
- private:
-  int64_t at_;
-};
 
 // Appends the numbers of a file with one a line.
 void parse_pids(std::string_view text, std::vector<pid_t>& out) {

@@ -114,16 +114,23 @@ std::string read_controllers(const Fd& mount, std::string_view path) {
   return text;
 }
 
-// Lets the children of `level` have every controller that it has itself. Some cannot be had, each
+// Lets the children of `level` have every controller that it has itself, or, with Pass::kWanted,
+// those of them that are wanted. Some cannot be had, each
 // for a reason of its own (EBUSY: the level has processes; EINVAL: cpu with real-time processes;
 // ENOENT: gone meanwhile); whether one that we need is among them shows in the end.
-void pass_on(const Fd& mount, std::string_view level, const Names& wanted, Refusal& refusal) {
+void pass_on(const Fd& mount, std::string_view level, const Names& wanted, Pass pass,
+             Refusal& refusal) {
   const std::string text = read_controllers(mount, level);
   const std::string file = relative(level) + "/cgroup.subtree_control";
+  Names names = words(text);
+  if (pass == Pass::kWanted)
+    names.erase(std::remove_if(names.begin(), names.end(),
+                               [&](std::string_view name) { return !contains(wanted, name); }),
+                names.end());
   std::string all;
-  for (std::string_view name : words(text)) spec::append(all, all.empty() ? "+" : " +", name);
+  for (std::string_view name : names) spec::append(all, all.empty() ? "+" : " +", name);
   if (all.empty() || sys::write_attribute(mount, file.c_str(), all) == 0) return;
-  for (std::string_view name : words(text)) {
+  for (std::string_view name : names) {
     const int r = sys::write_attribute(mount, file.c_str(), cat('+', name));
     if (r < 0 && refusal.error == 0 && contains(wanted, name)) {
       refusal = {cat(level, "/cgroup.subtree_control"), std::string(name), -r};
@@ -142,11 +149,12 @@ std::string_view first_missing(const Fd& mount, const Cgroup& cgroup, const Name
   return "";
 }
 
-void enable_above(const Fd& mount, const Cgroup& cgroup, const Names& wanted) {
+void enable_above(const Fd& mount, const Cgroup& cgroup, const Names& wanted,
+                  Pass pass = Pass::kAll) {
   Refusal refusal;
   const std::string_view path = cgroup.path;
   for (size_t end = 0; end != path.npos; end = path.find('/', end + 1)) {
-    pass_on(mount, path.substr(0, end), wanted, refusal);
+    pass_on(mount, path.substr(0, end), wanted, pass, refusal);
   }
   const std::string_view missing = first_missing(mount, cgroup, wanted);
   if (missing.empty()) return;
@@ -255,8 +263,10 @@ void undo_make(const Fd& mount, const Cgroup& cgroup) noexcept {
   remove_levels(mount, cgroup.path, cgroup.found);
 }
 
-void enable_controllers(const Fd& mount, const Cgroup& cgroup, const Names& controllers) {
-  if (!first_missing(mount, cgroup, controllers).empty()) enable_above(mount, cgroup, controllers);
+void enable_controllers(const Fd& mount, const Cgroup& cgroup, const Names& controllers,
+                        Pass pass) {
+  if (first_missing(mount, cgroup, controllers).empty()) return;
+  enable_above(mount, cgroup, controllers, pass);
 }
 
 void settle_type(const Fd& mount, const Cgroup& cgroup, const Names& controllers) {

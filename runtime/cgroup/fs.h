@@ -52,9 +52,11 @@ Cgroup make(const sys::Fd& mount, std::string_view path,
 void undo_make(const sys::Fd& mount, const Cgroup& cgroup) noexcept;
 
 // Enables the controllers for a cgroup that exists (`update` may set a limit that `create` had no
-// need of). Does nothing if they are there.
+// need of). Does nothing if they are there. With Pass::kWanted no other controller is touched on
+// the way: above are systemd's cgroups.
+enum class Pass { kAll, kWanted };
 void enable_controllers(const sys::Fd& mount, const Cgroup& cgroup,
-                        const std::vector<std::string_view>& controllers);
+                        const std::vector<std::string_view>& controllers, Pass pass = Pass::kAll);
 
 // To be called when clone3 into the cgroup fails with EOPNOTSUPP, before a second try: below a
 // threaded cgroup a new one is "domain invalid" until it is made threaded too. Throws if a

@@ -4,7 +4,6 @@
 #include <charconv>
 #include <string>
 
-#include "runtime/plan/limits.h"
 #include "runtime/sys/file.h"
 #include "spec/error.h"
 #include "spec/text.h"
@@ -59,12 +58,18 @@ spec::LinuxResources complete(const Cgroup& cgroup, const spec::LinuxResources& 
   return resources;
 }
 
-void update(const sys::Fd& mount, const Cgroup& cgroup, const spec::LinuxResources& request,
-            plan::Warnings& warnings) {
+std::vector<plan::LimitWrite> update_writes(const sys::Fd& mount, const Cgroup& cgroup,
+                                            const spec::LinuxResources& request,
+                                            plan::Warnings& warnings) {
   const spec::LinuxResources resources = complete(cgroup, request);
-  const auto writes = plan::limit_writes(resources, available_controllers(mount), warnings);
+  auto writes = plan::limit_writes(resources, available_controllers(mount), warnings);
   if (request.memory) check_memory(cgroup, *request.memory);
-  enable_controllers(mount, cgroup, plan::needed_controllers(writes));
+  return writes;
+}
+
+void update(const sys::Fd& mount, const Cgroup& cgroup, const std::vector<plan::LimitWrite>& writes,
+            Pass pass) {
+  enable_controllers(mount, cgroup, plan::needed_controllers(writes), pass);
   for (const plan::LimitWrite& write : writes) {
     write_limit(cgroup, write.file, write.value, write.flags);
   }

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "runtime/cgroup/fs.h"
-#include "runtime/plan/plan.h"
+#include "runtime/plan/limits.h"
 #include "spec/spec.h"
 
 namespace coracle::cgroup {
@@ -13,10 +13,15 @@ namespace coracle::cgroup {
 // alone it goes with the present memory limit.
 spec::LinuxResources complete(const Cgroup& cgroup, const spec::LinuxResources& request);
 
-// Checks everything that can be checked, enables missing controllers, then writes file by file.
-// Throws spec::Error; limits written before the one that failed stay. What was given is what is
-// set: limits that the request does not name are left alone.
-void update(const sys::Fd& mount, const Cgroup& cgroup, const spec::LinuxResources& request,
-            plan::Warnings& warnings);
+// What is to be written for it, all checked that can be checked. Limits that the request does not
+// name are left alone. Throws spec::Error.
+std::vector<plan::LimitWrite> update_writes(const sys::Fd& mount, const Cgroup& cgroup,
+                                            const spec::LinuxResources& request,
+                                            plan::Warnings& warnings);
+
+// Enables missing controllers, then writes file by file. Throws spec::Error; limits written before
+// the one that failed stay.
+void update(const sys::Fd& mount, const Cgroup& cgroup, const std::vector<plan::LimitWrite>& writes,
+            Pass pass = Pass::kAll);
 
 }  // namespace coracle::cgroup

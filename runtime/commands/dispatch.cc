@@ -28,9 +28,9 @@ constexpr Option kGlobals[] = {
     option<&Globals::debug>("debug", 0, nullptr, "the same as --log-level debug"),
     option<&Globals::cgroup_manager>(
         "cgroup-manager", 0, "MANAGER",
-        "who makes the container's cgroup: cgroupfs or disabled (default: cgroupfs)"),
+        "who makes the container's cgroup: cgroupfs, systemd or disabled (default: cgroupfs)"),
     option<&Globals::systemd_cgroup>("systemd-cgroup", 0, nullptr,
-                                     "let systemd make the cgroup: refused by create and run"),
+                                     "the same as --cgroup-manager systemd"),
     option<&Globals::rootless>(
         "rootless", 0, "WHEN",
         "true, false or auto: go on without the cgroup where permission is lacking"),

@@ -22,7 +22,10 @@ int features(const Globals&, const FeaturesOptions& options, const Words&) {
   spec::FeatureFacts facts;
   facts.version = CORACLE_VERSION;
   facts.libseccomp_version = seccomp;
-  facts.unsafe_annotations = {"run.oci.keep_original_groups", "run.oci.mount_context_type"};
+  facts.unsafe_annotations = {"org.systemd.property.", "run.oci.keep_original_groups",
+                              "run.oci.mount_context_type"};
+  facts.systemd = true;
+  facts.systemd_user = true;
   facts.mount_options = plan::known_mount_options();
   facts.rdma = true;
   facts.apparmor = true;

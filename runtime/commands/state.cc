@@ -9,6 +9,7 @@ int state(const Globals& globals, const NoOptions&, const Words& words) {
   auto container = store::Container::open(globals.state_root().path, words[0]);
   const store::Status status = container.status();
   spec::State document = store::state_of(container.record(), status, "");
+  document.systemd_unit = container.record().unit;
   std::optional<store::Exit> exit;
   if (status == store::Status::kStopped) exit = store::load_exit(container);
   spec::StateExit told;

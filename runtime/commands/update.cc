@@ -5,6 +5,7 @@
 #include "runtime/commands/container_cgroup.h"
 #include "runtime/commands/input.h"
 #include "runtime/commands/list_of_commands.h"
+#include "runtime/execute/unit.h"
 #include "runtime/log.h"
 #include "runtime/messages.h"
 #include "runtime/store/container.h"
@@ -128,11 +129,19 @@ store::Container open_live(const std::string& root, std::string_view id) {
 
 void apply(const store::Container& container, const spec::LinuxResources& resources) {
   plan::Warnings warnings;
-  // What it warns of, cgroup::update warns of again if a value is asked for.
+  // What it warns of, update_writes warns of again if a value is asked for.
   spec::Warnings repeated;
   spec::validate_resources(resources, true, repeated);
-  cgroup::update(cgroup::open_mount(), open_cgroup(container.record(), "update"), resources,
-                 warnings);
+  const store::Record& record = container.record();
+  const cgroup::Cgroup cgroup = open_cgroup(record, "update");
+  const sys::Fd mount = cgroup::open_mount();
+  const auto writes = cgroup::update_writes(mount, cgroup, resources, warnings);
+  if (record.unit.empty()) {
+    cgroup::update(mount, cgroup, writes);
+  } else {
+    execute::update_unit(record, writes);
+    cgroup::update(mount, cgroup, writes, cgroup::Pass::kWanted);
+  }
   for (const std::string& warning : warnings) log::warning(warning);
 }
 

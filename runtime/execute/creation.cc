@@ -67,10 +67,7 @@ void Creation::plan() {
   plan::Request request;
   request.id = request_.id;
   request.bundle = request_.bundle;
-  if (request_.cgroup_manager != "disabled")
-    cgroup_path_ = cgroup::settle_path(spec().linux ? spec().linux->cgroupsPath : "", request_.id,
-                                       host_.cgroup_path);
-  request.cgroup_path = cgroup_path_;
+  plan_cgroup(request);
   request.no_pivot = request_.no_pivot;
   request.no_new_keyring = request_.no_new_keyring;
   request.foreground = foreground_;
@@ -86,6 +83,24 @@ void Creation::plan() {
   block_ = plan::make_create(spec(), request, host_, warnings_);
 }
 
+// `request` borrows what is kept here.
+void Creation::plan_cgroup(plan::Request& request) {
+  if (request_.cgroup_manager == "systemd") {
+    const bool user = systemd::is_user_manager(host_.euid, host_.initial_userns);
+    systemd_.emplace(systemd::bus_addresses(user), kStartTimeoutMs);
+    unit_ = plan_unit(*systemd_, spec(), host_, request_.root.path, request_.id);
+    cgroup_path_ = unit_.cgroup_path;
+    request.unit = unit_.name.unit;
+    request.slice = unit_.name.slice;
+    request.unit_description = unit_.description;
+    request.systemd_version = unit_.version;
+  } else if (request_.cgroup_manager != "disabled") {
+    cgroup_path_ = cgroup::settle_path(spec().linux ? spec().linux->cgroupsPath : "", request_.id,
+                                       host_.cgroup_path);
+  }
+  request.cgroup_path = cgroup_path_;
+}
+
 std::string Creation::planned(bool json) const {
   const plan::View view(block_.data());
   return json ? plan::to_json(view) : plan::to_table(view);
@@ -98,8 +113,11 @@ void Creation::record_intent() {
   store::Record& record = container_->record();
   record.bundle = request_.bundle;
   record.rootfs = rootfs_;
-  record.cgroup_path = cgroup_path_;
+  // What systemd is to make is the container's only once it is made (run of StartUnit).
+  if (!systemd_) record.cgroup_path = cgroup_path_;
   record.cgroup_manager = request_.cgroup_manager;
+  record.unit = unit_.name.unit;
+  if (systemd_) record.bus = systemd_->address();
   record.terminal = spec().process && spec().process->terminal;
   if (spec().linux)
     for (const auto& ns : spec().linux->namespaces)
@@ -221,9 +239,10 @@ void Creation::undo() noexcept {
     }
     child_.pid = 0;
   }
+  placeholder_.reset();
   if (!container_) return;
   try {
-    take_away(*container_, spec());
+    take_away(*container_, spec(), {.ask_systemd = ask_systemd_});
   } catch (const std::exception& e) {
     // The record stays and names what is left: `delete -f` can try again.
     log::warning(cat("undoing a failed create: ", e.what()));

@@ -16,8 +16,11 @@
 #include "runtime/execute/host_steps.h"
 #include "runtime/execute/launch.h"
 #include "runtime/execute/net_devices.h"
+#include "runtime/execute/unit.h"
 #include "runtime/plan/plan.h"
 #include "runtime/store/container.h"
+#include "runtime/systemd/manager.h"
+#include "runtime/systemd/placeholder.h"
 #include "spec/json.h"
 
 namespace coracle::execute {
@@ -50,6 +53,7 @@ class Creation {
 
  private:
   void plan();
+  void plan_cgroup(plan::Request& request);
   void record_intent();
   void walk();
   void do_step(const plan::Step& step);
@@ -59,6 +63,8 @@ class Creation {
 
   // Steps of the parent, by payload; steps_parent.cc
   void run(const plan::CgroupMake& p);
+  void run(const plan::SetUnitProperty& p);
+  void run(const plan::StartUnit& p);
   void run(const plan::CgroupWrite& p);
   void run(const plan::CgroupDevices& p);
   void run(const plan::CgroupDelegate& p);
@@ -73,6 +79,7 @@ class Creation {
   void run(const plan::ConsoleSend& p);
   void run(const plan::SeccompListener& p);
   void run(const plan::RecordCreated& p);
+  void start_unit(const std::string& unit);
 
   const CreateRequest& request_;
   plan::Host host_;
@@ -81,11 +88,16 @@ class Creation {
   std::string config_text_;
   std::string rootfs_;  // absolute
   std::string cgroup_path_;
+  UnitPlan unit_;
   plan::Warnings warnings_;
   std::vector<unsigned char> block_;
   HostSteps host_steps_;
   sys::Fd cgroup_mount_;
   cgroup::Cgroup cgroup_;
+  std::optional<systemd::Manager> systemd_;  // until the unit is started
+  std::vector<plan::UnitProperty> unit_properties_;
+  std::optional<systemd::Placeholder> placeholder_;  // until the init is born
+  bool ask_systemd_ = true;                          // on the way out
   sys::Fd start_socket_;
   sys::Fd console_;
   std::optional<store::Container> container_;

@@ -54,6 +54,7 @@ void Creation::run(const plan::Clone& p) {
   const uint32_t first = 3 + host_.listen_fds + request_.preserve_fds;
   child_ = launch({block_, p, cgroup_.dir ? cgroup_.dir.get() : -1, first, ignored_signals(),
                    request_.root.path});
+  placeholder_.reset();
   sys::ProcessId& process = container_->record().process;
   process.pid = child_.pid;
   sys::ProcessStat stat;

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -118,7 +117,9 @@ class Report {
     while (!rest.empty()) {
       const std::string_view folder = rest.substr(0, rest.find(':'));
       rest.remove_prefix(std::min(rest.size(), folder.size() + 1));
-      if (access(cat(folder, "/", name).c_str(), X_OK) == 0) return true;
+      struct stat st;
+      const bool there = sys::stat_at(sys::At::cwd(), cat(folder, "/", name).c_str(), st) == 0;
+      if (there && S_ISREG(st.st_mode) && (st.st_mode & 0111) != 0) return true;
     }
     return false;
   }

@@ -7,6 +7,7 @@
 #include "runtime/cgroup/control.h"
 #include "runtime/execute/console.h"
 #include "runtime/execute/execute.h"
+#include "runtime/execute/unit.h"
 #include "runtime/log.h"
 #include "runtime/messages.h"
 #include "runtime/store/state_document.h"
@@ -73,16 +74,23 @@ static void unmount_rootfs(const store::Record& record) {
   }
 }
 
+static void remove_cgroup(const store::Container& container, const Known& known) {
+  const store::Record& record = container.record();
+  if (!record.unit.empty()) return remove_unit(container, known.ask_systemd);
+  if (record.cgroup_path.empty()) return;
+  if (known.cgroup_mount != nullptr && *known.cgroup_mount) {
+    cgroup::destroy(*known.cgroup_mount, record.cgroup_path);
+  } else {
+    cgroup::destroy(cgroup::open_mount(), record.cgroup_path);
+  }
+}
+
 void take_away(store::Container& container, const spec::Spec& spec, const Known& known) {
   const store::Record& record = container.record();
   if (!known.init_ended) kill_init(container);
-  if (container.same_boot()) unmount_rootfs(record);
-  if (!record.cgroup_path.empty() && container.same_boot()) {
-    if (known.cgroup_mount != nullptr && *known.cgroup_mount) {
-      cgroup::destroy(*known.cgroup_mount, record.cgroup_path);
-    } else {
-      cgroup::destroy(cgroup::open_mount(), record.cgroup_path);
-    }
+  if (container.same_boot()) {
+    unmount_rootfs(record);
+    remove_cgroup(container, known);
   }
   if (record.process.pid != 0)
     run_hooks_unlocked(plan::HookKind::kPoststop, spec, container, Status::kStopped);

@@ -41,6 +41,7 @@ void write_pid_file(const std::string& path, pid_t pid);
 struct Known {                            // what the caller knows already
   const sys::Fd* cgroup_mount = nullptr;  // open, or null
   bool init_ended = false;                // it was waited for
+  bool ask_systemd = true;                // false: it has not answered before
 };
 void take_away(store::Container& container, const spec::Spec& spec, const Known& known = {});
 

@@ -1,12 +1,13 @@
-// The container's cgroup: made with the controllers its limits need, limited, given its device
-// rules, handed over to the container's root where it may manage it. All of it is done before the
-// clone, because the init is born inside (CLONE_INTO_CGROUP); but for the one limit that would not
-// let it be born.
+// The container's cgroup: made with the controllers its limits need, by ourselves or by systemd,
+// limited, given its device rules, handed over to the container's root where it may manage it. All
+// of it is done before the clone, because the init is born inside (CLONE_INTO_CGROUP); but for the
+// limits that would not let it be born.
 #include <algorithm>
 
 #include "runtime/plan/devices_bpf.h"
 #include "runtime/plan/limits.h"
 #include "runtime/plan/plan.h"
+#include "runtime/plan/unit.h"
 #include "spec/error.h"
 #include "spec/text.h"
 
@@ -33,26 +34,72 @@ bool is_optional(const Draft& d, const std::vector<LimitWrite>& writes) {
   });
 }
 
-void add_make(Draft& d, const std::vector<LimitWrite>& writes, OnError on_error) {
+List controllers(Draft& d, const std::vector<LimitWrite>& writes) {
   std::vector<Ref> names;
   for (std::string_view name : needed_controllers(writes)) names.push_back(d.b.str(name));
-  d.b.parent("linux.cgroupsPath", CgroupMake{d.b.str(d.request.cgroup_path), d.b.list(names)},
-             on_error);
+  return d.b.list(names);
 }
 
-// A cgroup that may have no processes lets none be born in it; to be there is no offence
-// (cgroup-v2.rst, "PID": the limit holds fork and clone).
-bool forbids_birth(const LimitWrite& write) {
-  return write.file == "pids.max" && write.value == "0";
+void add_make(Draft& d, const std::vector<LimitWrite>& writes, OnError on_error) {
+  const List names = controllers(d, writes);
+  d.b.parent("linux.cgroupsPath", CgroupMake{d.b.str(d.request.cgroup_path), names}, on_error);
+}
+
+void add_property(Draft& d, const UnitProperty& p) {
+  std::vector<Ref> strings;
+  for (const std::string& string : p.strings) strings.push_back(d.b.str(string));
+  d.b.parent(p.origin, SetUnitProperty{d.b.str(p.name), d.b.str(p.type), d.b.list(strings),
+                                       d.b.list(p.numbers)});
+}
+
+// What systemd is told of every container. Without accounting it would leave controllers out.
+void add_own_properties(Draft& d) {
+  const bool is_slice = d.request.unit.ends_with(".slice");
+  const std::string slice(d.request.slice);
+  add_property(d, {"Description", "s", {}, {std::string(d.request.unit_description)}});
+  if (is_slice) {
+    add_property(d, {"Wants", "as", {}, {slice}});
+  } else {
+    add_property(d, {"Slice", "s", {}, {slice}});
+    add_property(d, {"Delegate", "b", {1}});
+  }
+  for (const char* name : {"MemoryAccounting", "CPUAccounting", "IOAccounting", "TasksAccounting"})
+    add_property(d, {name, "b", {1}});
+  add_property(d, {"DefaultDependencies", "b", {0}});
+  // A failed one is not kept for someone to look at: its name is the container's.
+  add_property(d, {"CollectMode", "s", {}, {"inactive-or-failed"}});
+}
+
+void add_unit(Draft& d, const std::vector<LimitWrite>& writes) {
+  add_own_properties(d);
+  for (const UnitProperty& p : limit_properties(writes, d.request.systemd_version))
+    add_property(d, p);
+  for (const UnitProperty& p : annotation_properties(d.spec.annotations)) add_property(d, p);
+  const List names = controllers(d, writes);
+  d.b.parent("linux.cgroupsPath",
+             StartUnit{d.b.str(d.request.unit), d.b.str(d.request.cgroup_path), names});
+}
+
+void add_limit(Draft& d, const LimitWrite& write) {
+  d.b.parent(write.origin, CgroupWrite{d.b.str(write.file), d.b.str(write.value), write.flags});
+}
+
+// A limit of no tasks lets nobody be born in the cgroup, nor does one of a single task while a
+// scope has its placeholder in it.
+bool is_late(const Draft& d, const LimitWrite& write) {
+  if (write.file != "pids.max") return false;
+  return write.value == "0" || (write.value == "1" && !d.request.unit.empty());
 }
 
 void add_limits(Draft& d, const std::vector<LimitWrite>& writes) {
   for (const LimitWrite& write : writes) {
-    if (forbids_birth(write)) {
-      d.forbids_birth = write.origin;
+    if (!is_late(d, write)) {
+      add_limit(d, write);
       continue;
     }
-    d.b.parent(write.origin, CgroupWrite{d.b.str(write.file), d.b.str(write.value), write.flags});
+    d.late_limits.push_back(write);
+    if (d.request.unit.empty()) continue;
+    add_limit(d, {write.file, "2", write.flags, write.origin});  // systemd has set 1 by now
   }
 }
 
@@ -107,7 +154,10 @@ void add_cgroup(Draft& d) {
     }
     return;
   }
-  if (is_optional(d, writes)) {
+  if (!d.request.unit.empty()) {
+    add_unit(d, writes);
+    add_limits(d, writes);
+  } else if (is_optional(d, writes)) {
     // A cgroup made anew has no limits to take away, so nothing is written.
     add_make(d, writes, OnError::kWarn);
   } else {
@@ -118,9 +168,8 @@ void add_cgroup(Draft& d) {
   add_delegation(d);
 }
 
-void add_cgroup_after_clone(Draft& d) {
-  if (d.forbids_birth.empty()) return;
-  d.b.parent(d.forbids_birth, CgroupWrite{d.b.str("pids.max"), d.b.str("0"), 0});
+void add_late_limits(Draft& d) {
+  for (const LimitWrite& write : d.late_limits) add_limit(d, write);
 }
 
 }  // namespace coracle::plan

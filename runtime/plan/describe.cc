@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "runtime/plan/namespaces.h"
+#include "runtime/plan/unit.h"
 #include "spec/ids.h"
 #include "spec/json_write.h"
 #include "spec/text.h"
@@ -86,6 +87,16 @@ std::string flags_text(uint64_t namespaces) {
 }
 
 std::string text(const View& v, const CgroupMake& p) { return std::string(v.str(p.path)); }
+std::string text(const View& v, const SetUnitProperty& p) {
+  std::vector<std::string_view> strings;
+  for (uint32_t i = 0; i < p.strings.count; ++i)
+    strings.push_back(v.str(v.list<Ref>(p.strings)[i]));
+  return cat(v.str(p.name), " = ",
+             unit_value_text(v.str(p.type), v.list<uint64_t>(p.numbers), p.numbers.count, strings));
+}
+std::string text(const View& v, const StartUnit& p) {
+  return cat(v.str(p.unit), " at ", v.str(p.path));
+}
 std::string text(const View& v, const CgroupWrite& p) {
   return cat(v.str(p.file), " = ", quoted(v.str(p.value)));
 }

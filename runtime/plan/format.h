@@ -16,6 +16,8 @@ namespace coracle::plan {
 // Steps of the parent alone ...
 #define CORACLE_PARENT_STEPS(X)          \
   X(CgroupMake, "make cgroup")           \
+  X(SetUnitProperty, "unit property")    \
+  X(StartUnit, "start unit")             \
   X(CgroupWrite, "cgroup write")         \
   X(CgroupDevices, "cgroup devices")     \
   X(CgroupDelegate, "delegate cgroup")   \

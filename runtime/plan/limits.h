@@ -19,13 +19,6 @@
 
 namespace coracle::plan {
 
-struct LimitWrite {
-  std::string file;  // name in the cgroup's directory; a list with kCgroupFirstFile
-  std::string value;
-  uint32_t flags = 0;  // kCgroup*
-  std::string origin;  // JSON path
-};
-
 // `available`: the controllers of the cgroup2 root. Throws spec::Error at the JSON path of a value
 // that is wrong, or whose controller is missing (naming controller and file).
 std::vector<LimitWrite> limit_writes(const spec::LinuxResources& resources,

@@ -31,6 +31,17 @@ struct CgroupMake {  // mkdir every missing level of the cgroup and enable the c
   Ref path;          // below the cgroup2 mount, starts with '/'
   List controllers;  // Ref: names to enable in every ancestor's cgroup.subtree_control
 };
+struct SetUnitProperty {  // a property of the systemd unit that the next StartUnit makes
+  Ref name;
+  Ref type;      // D-Bus signature
+  List strings;  // Ref
+  List numbers;  // uint64_t
+};
+struct StartUnit {  // systemd makes the cgroup: a transient unit with the properties so far
+  Ref unit;
+  Ref path;          // of its cgroup below the cgroup2 mount
+  List controllers;  // Ref: names to enable where systemd has not
+};
 struct CgroupWrite {  // write `value` to `file` of the container's cgroup
   Ref file;
   Ref value;

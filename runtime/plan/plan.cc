@@ -53,7 +53,7 @@ std::vector<unsigned char> make_create(const spec::Spec& spec, const Request& re
   add_cgroup(d);
   add_sources(d);
   add_clone(d);
-  add_cgroup_after_clone(d);
+  add_late_limits(d);
   add_net_devices(d);
   add_namespace_entries(d);
   add_rootfs(d);

@@ -34,13 +34,17 @@ struct Host {
 struct Request {
   std::string_view id;
   std::string_view bundle;       // absolute
-  std::string_view cgroup_path;  // of the container, as settled by cgroup::settle_path; "" disabled
+  std::string_view cgroup_path;  // of the container, below the cgroup2 mount; "" disabled
+  // With systemd as the cgroups' maker (systemd::settle_unit); `unit` is "" without.
+  std::string_view unit;
+  std::string_view slice;
+  std::string_view unit_description;
+  uint32_t systemd_version = 0;
   bool no_pivot = false;
   bool no_new_keyring = false;
   bool rootless_cgroup_errors_ignored = false;
   bool foreground = false;  // run: start follows at once, on the sync socket
   uint32_t preserve_fds = 0;
-  bool systemd_cgroup = false;
   bool has_console_socket = false;
   // Compiled seccomp program (struct sock_filter as uint64_t), from the cache or the compiler.
   const std::vector<uint64_t>* seccomp = nullptr;
@@ -50,6 +54,14 @@ struct Request {
 
 // Things worth telling that are no errors (an LSM label without the LSM, ...).
 using Warnings = std::vector<std::string>;
+
+// One limit of linux.resources (limits.h).
+struct LimitWrite {
+  std::string file;  // name in the cgroup's directory; a list with kCgroupFirstFile
+  std::string value;
+  uint32_t flags = 0;  // kCgroup*
+  std::string origin;  // JSON path
+};
 
 // Everything a builder of a part needs; each add_* function appends its steps.
 struct Draft {
@@ -64,13 +76,13 @@ struct Draft {
   bool new_userns = false;    // the container gets a user namespace of its own (new or joined)
   bool parent_mounts = true;  // the parent may clone host mounts (false: rootless, the init does)
   bool running = false;       // mounts for a container that runs already (hot_mounts.cc)
-  std::string forbids_birth;  // origin of a limit of no processes, set after the clone; or ""
   std::vector<PlannedMount> mounts;  // spec.mounts, read once by add_sources
+  std::vector<LimitWrite> late_limits;
 };
 
 // Parts, each in a file of its own:
-void add_cgroup(Draft& d);  // cgroup.cc: make, limits, devices, delegation
-void add_cgroup_after_clone(Draft& d);
+void add_cgroup(Draft& d);       // cgroup.cc: make, limits, devices, delegation
+void add_late_limits(Draft& d);  // cgroup.cc: those that would not let the init be born
 void add_sources(Draft& d);      // mounts.cc: rootfs and bind sources, opened before the clone
 void add_clone(Draft& d);        // namespaces.cc: joins, clone, id maps
 void add_net_devices(Draft& d);  // namespaces.cc: host devices into the network namespace

@@ -44,6 +44,8 @@ struct coracle::spec::Fields<coracle::store::Record> {
       field<&Record::boot_id>("bootID", kRequired),
       field<&Record::cgroup_path>("cgroupPath"),
       field<&Record::cgroup_manager>("cgroupManager"),
+      field<&Record::unit>("systemdUnit"),
+      field<&Record::bus>("systemdBus"),
       field<&Record::created>("created", kRequired),
       field<&Record::owner>("owner", kRequired),
       field<&Record::rootless>("rootless"),
@@ -97,6 +99,7 @@ std::string to_json(const Record& record) {
   json.add("bootID", record.boot_id);
   json.add("cgroupPath", record.cgroup_path);
   json.add("cgroupManager", record.cgroup_manager);
+  if (!record.unit.empty()) json.add("systemdUnit", record.unit).add("systemdBus", record.bus);
   json.add("created", record.created);
   json.add("owner", record.owner);
   json.add("rootless", record.rootless);

@@ -32,9 +32,13 @@ struct Record {
   sys::ProcessId creator;      // who runs `create`; without it, "creating" means "interrupted"
   std::string boot_id;         // of the boot in which the two above and the cgroup exist
   std::string cgroup_path;     // "/..." below the cgroup2 mount; "": none (manager disabled)
-  std::string cgroup_manager;  // "cgroupfs", "disabled"
-  std::string created;         // RFC 3339, nanoseconds, UTC
-  uint32_t owner = 0;          // uid of who made it
+  std::string cgroup_manager;  // "cgroupfs", "systemd", "disabled"
+  // With systemd: the unit that holds the cgroup, and the D-Bus address at which it was made. As
+  // long as cgroup_path is empty, a unit of that name may be somebody else's.
+  std::string unit;
+  std::string bus;
+  std::string created;  // RFC 3339, nanoseconds, UTC
+  uint32_t owner = 0;   // uid of who made it
   bool rootless = false;
   bool terminal = false;
   uint64_t namespaces = 0;  // CLONE_NEW*: what the container does not share with its creator

@@ -49,6 +49,13 @@ plan::Request request_of(const std::string& facts, const std::vector<uint64_t>& 
   request.id = "id";
   request.bundle = "/bundle";
   request.cgroup_path = "/golden/id";
+  if (has(facts, "systemd")) {
+    request.unit = "golden-id.scope";
+    request.slice = "machine.slice";
+    request.cgroup_path = "/machine.slice/golden-id.scope";
+    request.unit_description = "coracle container /run/coracle/id";
+    request.systemd_version = 252;
+  }
   request.foreground = !has(facts, "detached");
   request.no_pivot = has(facts, "no-pivot");
   request.has_console_socket = has(facts, "console-socket");

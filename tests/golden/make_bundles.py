@@ -179,8 +179,7 @@ def devices(config):
     ]}
 
 
-@bundle
-def limits(config):
+def set_limits(config):
     config["linux"]["resources"] = {
         "memory": {"limit": 67108864, "reservation": 33554432, "swap": 134217728},
         "cpu": {"shares": 100, "quota": 50000, "period": 100000, "burst": 1000, "cpus": "0-1"},
@@ -190,6 +189,25 @@ def limits(config):
         "hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}],
         "unified": {"memory.high": "50331648"},
     }
+
+
+@bundle
+def limits(config):
+    set_limits(config)
+
+
+@bundle
+def systemd(config):
+    set_limits(config)
+    config["linux"]["cgroupsPath"] = "machine.slice:golden:id"
+    config["linux"]["resources"]["pids"]["limit"] = 1
+    config["linux"]["resources"]["unified"]["memory.oom.group"] = "1"
+    config["annotations"] = {
+        "org.systemd.property.KillSignal": "15",
+        "org.systemd.property.TimeoutStopUSec": "uint64 10000000",
+        "org.systemd.property.After": "['a.service', 'b.service']",
+    }
+    return ["systemd"]
 
 
 @bundle

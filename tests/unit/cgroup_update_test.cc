@@ -19,7 +19,9 @@ struct Fixture {
     tree.file("c/memory.swap.max");
     cgroup = cgroup::open(tree.mount, "/c");
   }
-  void update(const spec::LinuxResources& r) { cgroup::update(tree.mount, cgroup, r, warnings); }
+  void update(const spec::LinuxResources& r) {
+    cgroup::update(tree.mount, cgroup, cgroup::update_writes(tree.mount, cgroup, r, warnings));
+  }
   tests::FakeTree tree;
   Cgroup cgroup;
   plan::Warnings warnings;
@@ -87,7 +89,7 @@ TEST_CASE("real: a controller that create did not need is enabled") {
   spec::LinuxResources r;
   r.hugepageLimits.push_back({"2MB", 2097152});
   plan::Warnings warnings;
-  cgroup::update(tree.mount, c, r, warnings);
+  cgroup::update(tree.mount, c, cgroup::update_writes(tree.mount, c, r, warnings));
   std::string text;
   REQUIRE(sys::read_file(c.dir, "hugetlb.2MB.max", text) == 0);
   CHECK(text == "2097152\n");

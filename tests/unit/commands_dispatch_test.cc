@@ -88,10 +88,15 @@ TEST_CASE("dispatch: ids that would leave the state root reach no command") {
   }
 }
 
-TEST_CASE("dispatch: the systemd manager is refused where a container is made, nowhere else") {
+TEST_CASE("dispatch: systemd is asked for where a container is made, nowhere else") {
   TemporaryDirectory root;
-  CHECK(says(run({"--systemd-cgroup", "create", "-b", root.path(), "x"}), "systemd"));
-  CHECK(says(run({"--cgroup-manager=systemd", "run", "-b", root.path(), "x"}), "systemd"));
+  for (const char* name : {"DBUS_SYSTEM_BUS_ADDRESS", "DBUS_SESSION_BUS_ADDRESS"})
+    setenv(name, "unix:path=/nonexistent", 1);
+  unsetenv("XDG_RUNTIME_DIR");
+  CHECK(run({"spec", "-b", root.path()}).status == 0);
+  const char* words = "systemd cgroup manager cannot reach systemd";
+  CHECK(says(run({"--systemd-cgroup", "create", "-b", root.path(), "x"}), words));
+  CHECK(says(run({"--cgroup-manager=systemd", "run", "-b", root.path(), "x"}), words));
   CHECK(run({"--systemd-cgroup", "--root", root.path(), "delete", "--force", "x"}).status == 0);
   CHECK(run({"--systemd-cgroup", "--root", root.path(), "list"}).status == 0);
 }

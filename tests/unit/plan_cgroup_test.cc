@@ -287,7 +287,7 @@ Planned planned(const spec::Spec& spec, plan::Request request, plan::Host host) 
   plan::Warnings warnings;
   plan::Draft draft{{}, spec, request, host, warnings};
   plan::add_cgroup(draft);
-  plan::add_cgroup_after_clone(draft);
+  plan::add_late_limits(draft);
   Planned out{draft.b.finish(), {}};
   for (const plan::Step& step : out.view()) out.steps.push_back(&step);
   return out;
