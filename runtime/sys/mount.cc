@@ -31,6 +31,20 @@ Fd executable_clone(const Fd& directory) {
   return detached;
 }
 
+Fd slave_clone(const char* path, bool recursive) {
+  const unsigned depth = recursive ? AT_RECURSIVE : 0;
+  const long tree =
+      syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | depth);
+  if (tree < 0) return Fd(-errno);
+  Fd detached(static_cast<int>(tree));
+  struct mount_attr attr {};
+  attr.propagation = MS_SLAVE;
+  if (syscall(SYS_mount_setattr, detached.get(), "", AT_EMPTY_PATH | depth, &attr, sizeof(attr)) <
+      0)
+    return Fd(-errno);
+  return detached;
+}
+
 int unmount(const char* path) {
   return umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
 }

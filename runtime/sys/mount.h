@@ -19,4 +19,9 @@ int unmount(const char* path);
 // the mount itself says (open_tree(2), mount_setattr(2)). Holds -errno on failure.
 Fd executable_clone(const Fd& directory);
 
+// A detached clone of what `path` leads to, with `recursive` of all that is mounted below it; where
+// the original is shared, the clone is its slave, so that nothing mounted on it goes back. Holds
+// -errno on failure.
+Fd slave_clone(const char* path, bool recursive);
+
 }  // namespace coracle::sys

@@ -48,13 +48,18 @@ bool parse_process_stat(const char* text, ProcessStat& out) {
   if (!field || field[1] != ' ' || !field[2]) return false;
   out.state = field[2];
   field += 2;
-  constexpr int kParent = 4, kStartTime = 22, kIgnored = 33;
+  constexpr int kParent = 4, kUserTime = 14, kChildrensTime = 17, kStartTime = 22, kIgnored = 33;
+  out.cpu_ticks = 0;
   for (int number = 3; number < kIgnored;) {
     field = ::strchr(field, ' ');
     if (!field) return number >= kStartTime;
     ++field;
     ++number;
     if (number == kParent) out.parent = ::atoi(field);
+    uint64_t ticks = 0;
+    if (number >= kUserTime && number <= kChildrensTime && !parse_number(field, ticks))
+      return false;
+    out.cpu_ticks += ticks;
     if (number == kStartTime && !parse_number(field, out.start_time)) return false;
     if (number == kIgnored && !parse_number(field, out.ignored)) return false;
   }

@@ -27,7 +27,8 @@ struct ProcessStat {
   char state = 0;  // R S D Z T t X I
   pid_t parent = 0;
   uint64_t start_time = 0;
-  uint64_t ignored = 0;  // bit n-1: signal n is ignored (of the first 32)
+  uint64_t cpu_ticks = 0;  // processor time, with that of children it has waited for
+  uint64_t ignored = 0;    // bit n-1: signal n is ignored (of the first 32)
 };
 
 // 0 or -errno: ESRCH where there is no such process.

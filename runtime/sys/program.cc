@@ -10,11 +10,13 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <vector>
 
 #include "runtime/sys/process.h"
 
@@ -34,8 +36,9 @@ struct Outcome {
 struct Child {
   const Program* program;
   Outcome* outcome;
-  int parent;    // pidfd of the parent
-  int stdio[3];  // all above 2
+  int parent;      // pidfd of the parent
+  const int* fds;  // become 0, 1, ...; all above those numbers
+  int fd_count;
 };
 
 // Everything from here to start_program runs in the child: no allocation, no lock, no libc state
@@ -123,10 +126,35 @@ void confine(const Child& c, const Confinement& to) {
   if (to.no_new_privileges) load_filter(c, to);
 }
 
+// Slave to ours: what the host mounts and unmounts later is seen, and nothing goes back.
+void cover(const Child& c, const Place& to) {
+  mount_attr attr = {};
+  attr.propagation = MS_SLAVE;
+  if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) != 0)
+    leave(c, "mount_setattr");
+  for (int i = 0; i < to.cover_count; ++i) {
+    const Cover& one = to.covers[i];
+    if (syscall(SYS_move_mount, one.tree->get(), "", AT_FDCWD, one.path, MOVE_MOUNT_F_EMPTY_PATH) !=
+        0)
+      leave(c, "move_mount");
+  }
+}
+
+void enter(const Child& c, const Place& to) {
+  if (to.cgroup) {
+    const int procs = openat(to.cgroup->get(), "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    if (procs < 0 || write(procs, "0", 1) != 1) leave(c, "cgroup.procs");
+    close(procs);
+  }
+  if (to.unshare && unshare(static_cast<int>(to.unshare)) != 0) leave(c, "unshare");
+  if (to.unshare & CLONE_NEWNS) cover(c, to);
+}
+
 void place(const Child& c, const Program& p) {
-  if (setpgid(0, 0) != 0) leave(c, "setpgid");
-  for (int fd = 0; fd < 3; ++fd) {
-    if (dup2(c.stdio[fd], fd) < 0) leave(c, "dup2");
+  if (p.place) enter(c, *p.place);
+  if (!(p.place && p.place->same_group) && setpgid(0, 0) != 0) leave(c, "setpgid");
+  for (int fd = 0; fd < c.fd_count; ++fd) {
+    if (dup2(c.fds[fd], fd) < 0) leave(c, "dup2");
   }
   if (p.join && p.join->root && (fchdir(p.join->root->get()) != 0 || chroot(".") != 0)) {
     leave(c, "chroot");
@@ -139,10 +167,10 @@ void place(const Child& c, const Program& p) {
   const Program& p = *c.program;
   reset_signals();
   place(c, p);
-  if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) leave(c, "close_range");
+  if (syscall(SYS_close_range, c.fd_count, ~0U, CLOSE_RANGE_CLOEXEC) != 0) leave(c, "close_range");
   if (p.join && p.join->confine) {
     confine(c, *p.join->confine);
-  } else {
+  } else if (!p.place || !p.place->outlives) {
     die_with_parent(c);
   }
   if (p.executable) {
@@ -242,11 +270,30 @@ int clone_launcher(Child& child) {
   return 0;
 }
 
-// dup2 onto 0 to 2 must not overwrite what is still to be duplicated.
-Fd above_stdio(const Fd& fd) {
-  int copy = fcntl(fd.get(), F_DUPFD_CLOEXEC, 3);
-  return Fd(copy < 0 ? -errno : copy);
-}
+// Copies of what the program gets as 0, 1, ..., all above those numbers: dup2 must not overwrite
+// what is still to be duplicated.
+class Copies {
+ public:
+  explicit Copies(const Program& p) {
+    const int further = p.place ? p.place->further_count : 0;
+    for (const Fd* fd : {p.input, p.output, p.error}) add(*fd, 3 + further);
+    for (int i = 0; i < further; ++i) add(*p.place->further[i], 3 + further);
+  }
+  int error() const { return error_; }
+  const int* numbers() const { return numbers_.data(); }
+  int count() const { return static_cast<int>(numbers_.size()); }
+
+ private:
+  void add(const Fd& fd, int above) {
+    const int copy = fcntl(fd.get(), F_DUPFD_CLOEXEC, above);
+    if (copy < 0) error_ = -errno;
+    numbers_.push_back(copy);
+    owners_.emplace_back(copy);
+  }
+  std::vector<int> numbers_;
+  std::vector<Fd> owners_;
+  int error_ = 0;
+};
 
 int fail(Started& started, const char* call, int result) {
   started.call = call;
@@ -260,14 +307,10 @@ int start_program(const Program& program, Started& started) {
   if (!pages) return fail(started, "mmap", -errno);
   Fd parent = pidfd_open(getpid());
   if (!parent) return fail(started, "pidfd_open", -parent.error());
-  Fd stdio[3] = {above_stdio(*program.input), above_stdio(*program.output),
-                 above_stdio(*program.error)};
-  for (const Fd& fd : stdio) {
-    if (!fd) return fail(started, "dup", -fd.error());
-  }
+  const Copies copies(program);
+  if (copies.error()) return fail(started, "dup", copies.error());
   *pages.outcome() = {"", 0, 0, -1};
-  Child child = {
-      &program, pages.outcome(), parent.get(), {stdio[0].get(), stdio[1].get(), stdio[2].get()}};
+  Child child = {&program, pages.outcome(), parent.get(), copies.numbers(), copies.count()};
   int r = 0;
   {
     SignalsBlocked blocked;

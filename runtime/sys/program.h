@@ -38,6 +38,24 @@ struct Join {
   const Confinement* confine = nullptr;
 };
 
+// A detached mount (open_tree(2)), and the directory that it covers as the program sees it.
+struct Cover {
+  const Fd* tree = nullptr;
+  const char* path = nullptr;  // absolute
+};
+
+// For a program that works on the host beside us, instead of what stands above start_program.
+struct Place {
+  const Fd* const* further = nullptr;  // become 3, 4, ...
+  int further_count = 0;
+  const Fd* cgroup = nullptr;     // an open cgroup; the program is moved there first
+  uint64_t unshare = 0;           // CLONE_NEWCGROUP, with that cgroup as its root; CLONE_NEWNS
+  const Cover* covers = nullptr;  // only with CLONE_NEWNS, which is made a slave of ours: none of
+  int cover_count = 0;            // them is ever seen outside, and they end with the program
+  bool same_group = false;        // stays in our process group: it works on our terminal
+  bool outlives = false;          // not killed should we die
+};
+
 struct Program {
   const char* path = nullptr;      // absolute
   const Fd* executable = nullptr;  // execveat(2) of this instead; close-on-exec, so a script, whose
@@ -50,6 +68,7 @@ struct Program {
   const Fd* output = nullptr;
   const Fd* error = nullptr;
   const Join* join = nullptr;
+  const Place* place = nullptr;  // not both
 };
 
 struct Started {

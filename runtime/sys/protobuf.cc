@@ -68,7 +68,10 @@ void ProtoWriter::varint(uint64_t value) {
 }
 
 ProtoWriter& ProtoWriter::number(uint32_t field, uint64_t value) {
-  if (value == 0) return *this;
+  return value == 0 ? *this : present_number(field, value);
+}
+
+ProtoWriter& ProtoWriter::present_number(uint32_t field, uint64_t value) {
   varint(uint64_t{field} << 3);
   varint(value);
   return *this;

@@ -62,6 +62,8 @@ class ProtoWriter {
   ProtoWriter& number(uint32_t field, uint64_t value);
   // int32 and int64: a negative value takes ten bytes.
   ProtoWriter& signed_number(uint32_t field, int64_t value);
+  // The same where proto2 tells 0 from absent: written whatever it is.
+  ProtoWriter& present_number(uint32_t field, uint64_t value);
   ProtoWriter& bytes(uint32_t field, std::string_view value);
   // Written even if it is empty: a message's presence counts, and so does an element's of a list.
   ProtoWriter& message(uint32_t field, std::string_view value);

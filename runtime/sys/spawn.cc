@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 
 #include "runtime/sys/file.h"
+#include "runtime/sys/metadata.h"
 
 namespace coracle::sys {
 
@@ -33,6 +35,22 @@ int run_and_read(const std::vector<std::string>& argv, std::string& output, int&
     if (errno != EINTR) return -errno;
   }
   return r;
+}
+
+std::string find_program(std::string_view name) {
+  const char* value = ::getenv("PATH");
+  std::string_view rest = value ? value : "/usr/sbin:/usr/bin:/sbin:/bin";
+  while (!rest.empty()) {
+    const std::string_view directory = rest.substr(0, rest.find(':'));
+    rest.remove_prefix(directory.size() == rest.size() ? rest.size() : directory.size() + 1);
+    if (directory.empty() || directory.front() != '/') continue;
+    std::string path(directory);
+    path.append("/").append(name);
+    struct stat st;
+    if (stat_at(At::cwd(), path.c_str(), st) || !S_ISREG(st.st_mode)) continue;
+    if (::access(path.c_str(), X_OK) == 0) return path;
+  }
+  return "";
 }
 
 }  // namespace coracle::sys

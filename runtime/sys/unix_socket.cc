@@ -97,4 +97,37 @@ int send_with_fd(const Fd& socket, std::string_view data, const Fd& passed) {
   return static_cast<size_t>(n) == data.size() ? 0 : -EIO;
 }
 
+static Fd taken_descriptor(msghdr& header) {
+  const cmsghdr* control = CMSG_FIRSTHDR(&header);
+  if (control == nullptr || control->cmsg_type != SCM_RIGHTS) return Fd();
+  int fd = -1;
+  ::memcpy(&fd, CMSG_DATA(control), sizeof(fd));
+  return Fd(fd);
+}
+
+long receive_with_fd(const Fd& socket, void* buffer, size_t size, Fd& passed) {
+  iovec part = {buffer, size};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  ssize_t n;
+  do {
+    n = ::recvmsg(socket.get(), &message, MSG_CMSG_CLOEXEC);
+  } while (n < 0 && errno == EINTR);
+  if (n < 0) return -errno;
+  passed = taken_descriptor(message);
+  return (message.msg_flags & MSG_TRUNC) != 0 ? -EMSGSIZE : n;
+}
+
+int socket_pair(int type, Fd& one, Fd& other) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) < 0) return -errno;
+  one = Fd(ends[0]);
+  other = Fd(ends[1]);
+  return 0;
+}
+
 }  // namespace coracle::sys

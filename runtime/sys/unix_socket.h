@@ -20,4 +20,12 @@ Fd connect_path(const char* path, int type);
 // Sends one message with `data` (not empty) and one descriptor. 0 or -errno.
 int send_with_fd(const Fd& socket, std::string_view data, const Fd& passed);
 
+// Receives one message of a SOCK_SEQPACKET socket into `buffer`, and the descriptor that came with
+// it (none: nothing in it). The number of bytes, 0 at the end, or -errno; -EMSGSIZE if the message
+// was longer than the buffer.
+long receive_with_fd(const Fd& socket, void* buffer, size_t size, Fd& passed);
+
+// Both ends of a new connection. 0 or -errno.
+int socket_pair(int type, Fd& one, Fd& other);
+
 }  // namespace coracle::sys

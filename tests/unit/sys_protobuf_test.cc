@@ -104,3 +104,8 @@ TEST_CASE("ProtoReader ends on every input of three bytes, and on every cut of a
     CHECK(reads(whole.substr(0, size)) == (size == 0 || size == 5 || size == 8));
   }
 }
+
+TEST_CASE("ProtoWriter: a number that must be there is, also when it is 0") {
+  CHECK(ProtoWriter().number(34, 0).text().empty());
+  CHECK(ProtoWriter().present_number(34, 0).text() == "\x90\x02\x00"sv);
+}
