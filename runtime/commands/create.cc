@@ -8,7 +8,7 @@ namespace {
 constexpr Option kOwnOptions[] = {
     option<&CreateOptions::no_subreaper>("no-subreaper", 0, nullptr, nullptr),
 };
-constexpr auto kOptions = join(kSharedOptions, kOwnOptions);
+constexpr auto kOptions = join(kBundleOptions<CreateOptions>, kProcessOptions, kOwnOptions);
 
 int create(const Globals& globals, const CreateOptions& options, const Words& words) {
   execute::create(create_request(globals, options, words[0]));

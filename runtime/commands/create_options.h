@@ -23,22 +23,38 @@ struct CreateOptions {
   bool keep = false;    // run
 };
 
-inline constexpr Option kSharedOptions[] = {
-    option<&CreateOptions::bundle>("bundle", 'b', "DIR", "the bundle (default: .)"),
-    option<&CreateOptions::config>("config", 'f', "FILE",
-                                   "configuration in the bundle (default: config.json)"),
-    option<&CreateOptions::console_socket>("console-socket", 0, "SOCKET",
-                                           "send the terminal's master side to this Unix socket"),
-    option<&CreateOptions::pid_file>("pid-file", 0, "FILE",
-                                     "write the pid of the first process to FILE"),
-    option<&CreateOptions::pidfd_socket>("pidfd-socket", 0, "SOCKET",
-                                         "send a pidfd of it to this Unix socket"),
+// Where from and what to tell whom: restore has them too. `Target` is the command's struct.
+template <typename Target>
+inline constexpr Option kBundleOptions[] = {
+    option_in<Target, &CreateOptions::bundle>("bundle", 'b', "DIR", "the bundle (default: .)"),
+    option_in<Target, &CreateOptions::config>("config", 'f', "FILE",
+                                              "configuration in the bundle (default: config.json)"),
+    option_in<Target, &CreateOptions::console_socket>(
+        "console-socket", 0, "SOCKET", "send the terminal's master side to this Unix socket"),
+    option_in<Target, &CreateOptions::pid_file>("pid-file", 0, "FILE",
+                                                "write the pid of the first process to FILE"),
+    option_in<Target, &CreateOptions::pidfd_socket>("pidfd-socket", 0, "SOCKET",
+                                                    "send a pidfd of it to this Unix socket"),
+};
+
+inline constexpr Option kProcessOptions[] = {
     option<&CreateOptions::preserve_fds>("preserve-fds", 0, "N",
                                          "hand on N more descriptors, from 3 + LISTEN_FDS on"),
     option<&CreateOptions::no_pivot>("no-pivot", 0, nullptr,
                                      "chroot instead of pivot_root (root on an initramfs)"),
     option<&CreateOptions::no_new_keyring>("no-new-keyring", 0, nullptr,
                                            "keep the caller's session keyring"),
+};
+
+// Who waits for the program: run and restore.
+template <typename Target>
+inline constexpr Option kWaitOptions[] = {
+    option_in<Target, &CreateOptions::detach>("detach", 'd', nullptr,
+                                              "return as soon as the program runs"),
+    option_in<Target, &CreateOptions::keep>("keep", 0, nullptr,
+                                            "do not delete the container at the end"),
+    option_in<Target, &CreateOptions::no_subreaper>("no-subreaper", 0, nullptr,
+                                                    "do not adopt orphans of the container"),
 };
 
 execute::CreateRequest create_request(const Globals& globals, const CreateOptions& options,

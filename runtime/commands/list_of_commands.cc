@@ -3,9 +3,9 @@
 namespace coracle::commands {
 
 const Command* const kCommands[] = {
-    &kCreate, &kStart, &kRun,      &kExec,    &kState,       &kList,   &kPs,    &kKill,
-    &kDelete, &kPause, &kResume,   &kUpdate,  &kMounts,      &kEvents, &kStats, &kWait,
-    &kSpec,   &kPlan,  &kFeatures, &kVersion, &kHelpCommand, nullptr,
+    &kCreate, &kStart, &kRun,    &kExec,       &kState,    &kList,    &kPs,          &kKill,
+    &kDelete, &kPause, &kResume, &kCheckpoint, &kRestore,  &kUpdate,  &kMounts,      &kEvents,
+    &kStats,  &kWait,  &kSpec,   &kPlan,       &kFeatures, &kVersion, &kHelpCommand, nullptr,
 };
 
 }  // namespace coracle::commands

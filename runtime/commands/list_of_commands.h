@@ -5,6 +5,7 @@
 
 namespace coracle::commands {
 
+extern const Command kCheckpoint;
 extern const Command kCreate;
 extern const Command kDelete;
 extern const Command kEvents;
@@ -17,6 +18,7 @@ extern const Command kMounts;
 extern const Command kPause;
 extern const Command kPlan;
 extern const Command kPs;
+extern const Command kRestore;
 extern const Command kResume;
 extern const Command kRun;
 extern const Command kSpec;

@@ -49,14 +49,16 @@ struct OptionTable {
   const Option* end() const { return begin_ + size; }
 };
 
-// Two tables one after the other, for commands that share options.
-template <size_t kFirst, size_t kSecond>
-constexpr std::array<Option, kFirst + kSecond> join(const Option (&first)[kFirst],
-                                                    const Option (&second)[kSecond]) {
-  std::array<Option, kFirst + kSecond> table{};
-  for (size_t i = 0; i < kFirst; ++i) table[i] = first[i];
-  for (size_t i = 0; i < kSecond; ++i) table[kFirst + i] = second[i];
-  return table;
+// Tables one after the other, for commands that share options.
+template <size_t... kSizes>
+constexpr std::array<Option, (kSizes + ...)> join(const Option (&... tables)[kSizes]) {
+  std::array<Option, (kSizes + ...)> joined{};
+  size_t used = 0;
+  const auto add = [&](const auto& table) {
+    for (const Option& option : table) joined[used++] = option;
+  };
+  (add(tables), ...);
+  return joined;
 }
 
 // How a value is stored, by the type of the member.
@@ -84,6 +86,16 @@ constexpr Option option(const char* name, char letter, const char* argument, con
   // In a constant expression this is a compile-time check: a flag has no argument, all else has.
   if ((argument == nullptr) != M::kIsFlag) throw "argument and type of the member do not agree";
   return {name, letter, argument, help, M::set};
+}
+
+// The same for a member of a base of `Target`, where several commands' structs have that base.
+template <typename Target, auto kMember>
+constexpr Option option_in(const char* name, char letter, const char* argument, const char* help) {
+  Option row = option<kMember>(name, letter, argument, help);
+  row.set = [](void* target, std::string_view value) {
+    assign(static_cast<Target*>(target)->*kMember, value);
+  };
+  return row;
 }
 
 struct Parsed {

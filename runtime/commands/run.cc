@@ -4,13 +4,8 @@
 namespace coracle::commands {
 namespace {
 
-constexpr Option kOwnOptions[] = {
-    option<&CreateOptions::detach>("detach", 'd', nullptr, "return as soon as the program runs"),
-    option<&CreateOptions::keep>("keep", 0, nullptr, "do not delete the container at the end"),
-    option<&CreateOptions::no_subreaper>("no-subreaper", 0, nullptr,
-                                         "do not adopt orphans of the container"),
-};
-constexpr auto kOptions = join(kSharedOptions, kOwnOptions);
+constexpr auto kOptions =
+    join(kBundleOptions<CreateOptions>, kProcessOptions, kWaitOptions<CreateOptions>);
 
 int run_container(const Globals& globals, const CreateOptions& options, const Words& words) {
   return execute::run(create_request(globals, options, words[0]));

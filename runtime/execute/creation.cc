@@ -130,17 +130,41 @@ void Creation::record_intent() {
     record.annotations.emplace_back(std::string(key), std::string(value));
   container_->save();
   container_->save_config(document_.bytes());
-  if (!foreground_) start_socket_ = container_->bind_start_socket();
 }
 
 void Creation::make() {
   try {
     record_intent();
+    if (!foreground_) start_socket_ = container_->bind_start_socket();
     walk();
   } catch (...) {
     undo();
     throw;
   }
+}
+
+static bool is_cgroup_step(Op op) {
+  return op == Op::kCgroupMake || op == Op::kCgroupWrite || op == Op::kCgroupDevices ||
+         op == Op::kCgroupDelegate;
+}
+
+void Creation::make_place() {
+  try {
+    record_intent();
+    for (const plan::Step& step : plan::View(block_.data()))
+      if (is_cgroup_step(step.op)) do_step(step);
+  } catch (...) {
+    undo();
+    throw;
+  }
+}
+
+void Creation::adopt(pid_t pid) {
+  child_.pid = pid;
+  child_.pidfd = sys::pidfd_open(pid);
+  if (!child_.pidfd) throw Error(cat("process ", pid), child_.pidfd.error());
+  note_process();
+  container_->save();
 }
 
 void Creation::walk() {

@@ -13,6 +13,7 @@
 
 #include "runtime/cgroup/fs.h"
 #include "runtime/execute/execute.h"
+#include "runtime/execute/foreground.h"
 #include "runtime/execute/host_steps.h"
 #include "runtime/execute/launch.h"
 #include "runtime/execute/net_devices.h"
@@ -33,6 +34,12 @@ class Creation {
   Creation& operator=(const Creation&) = delete;
 
   void make();
+  // For `restore`, in place of make(): the record and the cgroup, and no process.
+  void make_place();
+  // The process that came into being there, a child of ours: it is on record from here on.
+  void adopt(pid_t pid);
+  // It is complete: the record says so, and the pid file is written.
+  void announce() { run(plan::RecordCreated{}); }
   // `create` ends with it; with `foreground` it is also the start.
   void commit();
   // After a foreground commit: returns when the program runs, throws if it could not be executed.
@@ -44,6 +51,7 @@ class Creation {
   store::Container& container() { return *container_; }
   Child& child() { return child_; }
   const sys::Fd& cgroup_mount() const { return cgroup_mount_; }
+  const cgroup::Cgroup& cgroup() const { return cgroup_; }
   // Whether something in the container's cgroup was; empty without a memory controller.
   std::optional<bool> was_oom_killed() const;
   // The plan in words.
@@ -55,6 +63,7 @@ class Creation {
   void plan();
   void plan_cgroup(plan::Request& request);
   void record_intent();
+  void note_process();
   void walk();
   void do_step(const plan::Step& step);
   void dispatch(const plan::Step& step);
@@ -106,5 +115,9 @@ class Creation {
   uint16_t await_start_ = 0;  // index of the AwaitStart step
   uint16_t current_ = 0;
 };
+
+// Stays with a container that runs in the foreground until its end; takes it away then, or with
+// `keep` writes down how it ended. Its exit status. Throws spec::Error.
+int see_out(Creation& creation, const SignalGate& gate, bool keep);
 
 }  // namespace coracle::execute

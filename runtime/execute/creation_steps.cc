@@ -55,6 +55,10 @@ void Creation::run(const plan::Clone& p) {
   child_ = launch({block_, p, cgroup_.dir ? cgroup_.dir.get() : -1, first, ignored_signals(),
                    request_.root.path});
   placeholder_.reset();
+  note_process();
+}
+
+void Creation::note_process() {
   sys::ProcessId& process = container_->record().process;
   process.pid = child_.pid;
   sys::ProcessStat stat;

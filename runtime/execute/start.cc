@@ -100,6 +100,21 @@ static bool has_own_pids(const spec::Spec& spec) {
   return ns != nullptr && ns->path.empty();
 }
 
+int see_out(Creation& creation, const SignalGate& gate, bool keep) {
+  creation.container().unlock();
+  Child& child = creation.child();
+  const int status = wait_foreground({child.pid, child.pidfd, creation.console()}, gate);
+  creation.container().lock();
+  if (keep) {
+    store::Exit exit = store::exit_of(status);
+    exit.oom_killed = creation.was_oom_killed();
+    store::save_exit(creation.container(), exit);
+  } else {
+    take_away(creation.container(), creation.spec(), {&creation.cgroup_mount(), true});
+  }
+  return exit_status(status);
+}
+
 int run(const CreateRequest& request) {
   // Not taken down in the end: the process is about to leave, and the kernel closes a dozen
   // descriptors faster than a dozen calls do.
@@ -121,18 +136,7 @@ int run(const CreateRequest& request) {
     throw;
   }
   if (request.detach) return 0;
-  creation.container().unlock();
-  Child& child = creation.child();
-  const int status = wait_foreground({child.pid, child.pidfd, creation.console()}, *gate);
-  creation.container().lock();
-  if (request.keep) {
-    store::Exit exit = store::exit_of(status);
-    exit.oom_killed = creation.was_oom_killed();
-    store::save_exit(creation.container(), exit);
-  } else {
-    take_away(creation.container(), creation.spec(), {&creation.cgroup_mount(), true});
-  }
-  return exit_status(status);
+  return see_out(creation, *gate, request.keep);
 }
 
 std::string plan_bundle(const CreateRequest& request, std::string_view format) {

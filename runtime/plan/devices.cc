@@ -68,6 +68,15 @@ static void add_configured(Draft& d, size_t index) {
   d.b.init(origin, node);
 }
 
+std::vector<std::string> device_paths(const spec::Spec& spec) {
+  std::vector<std::string> paths;
+  for (const DefaultDevice& device : kDefaultDevices) paths.emplace_back(device.path);
+  if (!spec.linux) return paths;
+  for (const spec::LinuxDevice& device : spec.linux->devices)
+    paths.push_back(clean_path(device.path));
+  return paths;
+}
+
 static void add_link(Draft& d, std::string_view path, std::string_view points_to, bool replace) {
   d.b.init({}, MakeSymlink{d.b.str(path), d.b.str(points_to), replace});
 }

@@ -64,6 +64,8 @@ void add_mounts(Draft& d);
 // tmpfs mounts that must be writable until everything below them is made: now read-only.
 void add_late_readonly(Draft& d);
 
+// The paths of the devices that add_devices makes, default and configured ones.
+std::vector<std::string> device_paths(const spec::Spec& spec);
 // Default and configured devices, links, ptmx; nothing if /dev is the host's.
 void add_devices(Draft& d);
 

@@ -49,6 +49,7 @@ struct coracle::spec::Fields<coracle::store::Record> {
       field<&Record::created>("created", kRequired),
       field<&Record::owner>("owner", kRequired),
       field<&Record::rootless>("rootless"),
+      field<&Record::checkpointed>("checkpointed"),
       field<&Record::terminal>("terminal"),
       field<&Record::namespaces>("namespaces"),
       field<&Record::own_pids>("ownPids"),
@@ -103,6 +104,7 @@ std::string to_json(const Record& record) {
   json.add("created", record.created);
   json.add("owner", record.owner);
   json.add("rootless", record.rootless);
+  if (record.checkpointed) json.add("checkpointed", true);
   json.add("terminal", record.terminal);
   json.add("namespaces", record.namespaces);
   json.add("ownPids", record.own_pids);

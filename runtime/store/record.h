@@ -40,6 +40,7 @@ struct Record {
   std::string created;  // RFC 3339, nanoseconds, UTC
   uint32_t owner = 0;   // uid of who made it
   bool rootless = false;
+  bool checkpointed = false;  // ended by `checkpoint`: `restore` may take its place
   bool terminal = false;
   uint64_t namespaces = 0;  // CLONE_NEW*: what the container does not share with its creator
   bool own_pids = false;    // its pid namespace is new, not joined: it ends with the first process

@@ -52,8 +52,8 @@ bool says(const Outcome& outcome, const char* words) {
 TEST_CASE("dispatch: usage errors are status 1 (exec: 255), with words that name the mistake") {
   CHECK(run({}).status == 1);
   CHECK(says(run({"kil", "x"}), "unknown command \"kil\"; did you mean kill?"));
-  CHECK(says(run({"checkpoint", "--help"}), "unknown command"));
-  CHECK(run({"checkpoint", "--help"}).status == 1);
+  CHECK(says(run({"frobnicate", "--help"}), "unknown command"));
+  CHECK(run({"frobnicate", "--help"}).status == 1);
   CHECK(says(run({"kill"}), "usage: coracle kill [OPTIONS] ID [SIGNAL]"));
   CHECK(says(run({"start", "a", "b"}), "unexpected argument"));
   CHECK(run({"exec", "--bogus", "a", "ls"}).status == 255);  // tells it from the command's own 1
