@@ -37,6 +37,9 @@ void validate_process(const Process& process, Warnings& warnings);
 // possible the runtime MUST generate an error").
 void validate_resources(const LinuxResources& resources, bool partial, Warnings& warnings);
 
+// Cache and bandwidth; JSON paths start with "linux.intelRdt".
+void validate_intel_rdt(const LinuxIntelRdt& rdt, Warnings& warnings);
+
 // The mounts of a container with (`user_namespace`) or without a user namespace. JSON paths start
 // with "mounts".
 void validate_mounts(const std::vector<Mount>& mounts, bool user_namespace, Warnings& warnings);

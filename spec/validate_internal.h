@@ -21,7 +21,6 @@ void validate_id_maps(const Spec& spec);
 void validate_devices(const Linux& section, Warnings& warnings);
 void validate_sysctl(const Spec& spec);
 void validate_seccomp(const LinuxSeccomp& seccomp);
-void validate_intel_rdt(const LinuxIntelRdt& rdt, Warnings& warnings);
 void validate_memory_policy(const LinuxMemoryPolicy& policy);
 
 // Where a value is, put into words only if something is wrong with it. A link to the enclosing

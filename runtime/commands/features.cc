@@ -33,6 +33,7 @@ int features(const Globals&, const FeaturesOptions& options, const Words&) {
   facts.memory_policy = true;
   facts.idmap = true;
   facts.net_devices = true;
+  facts.intel_rdt = true;
   spec::HostFacts host;
   if (options.host) {
     host = execute::report_host(execute::this_host());

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "runtime/cgroup/resctrl.h"
 #include "runtime/commands/container_cgroup.h"
 #include "runtime/commands/input.h"
 #include "runtime/commands/list_of_commands.h"
@@ -154,6 +155,19 @@ void apply(const store::Container& container, const spec::Document& document) {
   }
 }
 
+void check_schemas(const store::Record& record, std::string_view l3, std::string_view bandwidth) {
+  if (l3.empty() && bandwidth.empty()) return;
+  if (record.intel_rdt_group.empty())
+    throw Error(cat("cannot update cache or memory bandwidth: container ", record.id,
+                    " was made without linux.intelRdt"));
+  spec::LinuxIntelRdt rdt;
+  rdt.l3CacheSchema = l3;
+  rdt.memBwSchema = bandwidth;
+  spec::Warnings warnings;
+  spec::validate_intel_rdt(rdt, warnings);
+  for (const std::string& warning : warnings) log::warning(warning);
+}
+
 int update(const Globals& globals, const UpdateOptions& options, const Words& words) {
   std::optional<spec::Document> document;
   if (!options.resources.empty()) {
@@ -162,15 +176,15 @@ int update(const Globals& globals, const UpdateOptions& options, const Words& wo
     document = spec::Document::parse_resources(read_input(path), input_name(path));
   }
   const store::Container container = open_live(globals.state_root().path, words[0]);
-  if (!options.l3_cache_schema.empty() || !options.mem_bw_schema.empty()) {
-    throw Error(cat("cannot update cache or memory bandwidth: container ", container.id(),
-                    " was made without linux.intelRdt"));
-  }
+  const auto [l3, bandwidth] = std::pair(options.l3_cache_schema, options.mem_bw_schema);
+  check_schemas(container.record(), l3, bandwidth);
   if (document) {
     apply(container, *document);
   } else {
     apply(container, from_options(options));
   }
+  for (std::string_view line : {l3, bandwidth})
+    if (!line.empty()) cgroup::write_schemata(container.record().intel_rdt_group, {line});
   return 0;
 }
 

@@ -5,6 +5,7 @@
 #include "runtime/execute/creation.h"
 #include "runtime/execute/host.h"
 #include "runtime/execute/idmap.h"
+#include "runtime/execute/intel_rdt.h"
 #include "runtime/execute/lifecycle.h"
 #include "runtime/log.h"
 #include "spec/error.h"
@@ -91,7 +92,15 @@ void Creation::run(const plan::NetDevice& p) {
   }
 }
 
-void Creation::run(const plan::IntelRdt&) { throw Error("linux.intelRdt: not supported yet"); }
+void Creation::run(const plan::IntelRdt& p) {
+  try {
+    enter_resctrl(view_of(block_), p, *container_, child_.pid);
+  } catch (Error& e) {
+    e.wrap("linux.intelRdt");
+    throw;
+  }
+}
+
 void Creation::run(const plan::SeccompListener& p) {
   sys::Fd listener;
   await(plan::MessageKind::kDescriptor, current_, &listener);

@@ -12,6 +12,7 @@
 #include "runtime/execute/foreground.h"
 #include "runtime/execute/host.h"
 #include "runtime/execute/host_steps.h"
+#include "runtime/execute/intel_rdt.h"
 #include "runtime/execute/launch.h"
 #include "runtime/execute/lifecycle.h"
 #include "runtime/execute/words.h"
@@ -120,6 +121,7 @@ class Joining {
       child_.channel.send_go(index);
     } else if (step.op == Op::kClone) {
       start_child(step.as<plan::Clone>());
+      join_resctrl(container_.record(), child_.pid);
     } else if (step.op == Op::kConsoleSend) {
       await(plan::MessageKind::kDescriptor, index, &console_);
       hand_over_console();

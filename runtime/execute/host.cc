@@ -10,6 +10,7 @@
 
 #include <string>
 
+#include "runtime/cgroup/resctrl.h"
 #include "runtime/sys/file.h"
 #include "runtime/sys/process.h"
 #include "spec/error.h"
@@ -98,6 +99,7 @@ plan::Host probe_host(const spec::Spec& spec) {
     if (r < 0) throw Error("/sys/fs/cgroup/cgroup.controllers", r);
     host.controllers = split(text);
   }
+  if (spec.linux && spec.linux->intelRdt) host.resctrl = cgroup::find_resctrl();
   return host;
 }
 

@@ -7,6 +7,7 @@
 #include "runtime/cgroup/control.h"
 #include "runtime/execute/console.h"
 #include "runtime/execute/execute.h"
+#include "runtime/execute/intel_rdt.h"
 #include "runtime/execute/unit.h"
 #include "runtime/log.h"
 #include "runtime/messages.h"
@@ -91,6 +92,7 @@ void take_away(store::Container& container, const spec::Spec& spec, const Known&
   if (container.same_boot()) {
     unmount_rootfs(record);
     remove_cgroup(container, known);
+    leave_resctrl(record);
   }
   if (record.process.pid != 0)
     run_hooks_unlocked(plan::HookKind::kPoststop, spec, container, Status::kStopped);

@@ -130,7 +130,14 @@ std::string text(const View& v, const NetDevice& p) {
   const std::string_view name = v.str(p.new_name);
   return cat(quoted(v.str(p.name)), name.empty() ? "" : " as ", name.empty() ? "" : quoted(name));
 }
-std::string text(const View& v, const IntelRdt& p) { return std::string(v.str(p.clos_id)); }
+std::string text(const View& v, const IntelRdt& p) {
+  std::string out(v.str(p.group));
+  for (const List list : {p.limits, p.schemata})
+    for (uint32_t i = 0; i < list.count; ++i) append(out, " ", quoted(v.str(v.list<Ref>(list)[i])));
+  if (p.flags & kRdtMustExist) out += " must exist";
+  if (p.monitor.off) out += " with monitoring";
+  return out;
+}
 std::string text(const View& v, const SeccompListener& p) { return std::string(v.str(p.path)); }
 std::string text(const View& v, const OpenTree& p) {
   return cat(quoted(v.str(p.path)), " slot ", p.slot, " ", attrs_text(v, p.attrs));

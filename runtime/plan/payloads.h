@@ -132,10 +132,14 @@ struct NetDevice {  // move a network device of the runtime's namespace into the
   Ref new_name;  // "eth%d": the kernel chooses; "": the same
 };
 struct IntelRdt {  // join or make a resctrl group
-  Ref clos_id;
-  List schemata;  // Ref
-  uint32_t flags;
+  Ref group;       // absolute path
+  Ref monitor;     // a group that only counts, to be made below it; or none
+  List limits;     // Ref: l3CacheSchema, memBwSchema; a named group that exists must have them
+  List schemata;   // Ref: written after them
+  uint32_t flags;  // kRdt*
 };
+inline constexpr uint32_t kRdtNamed = 1;      // by closID: not the container's, never removed
+inline constexpr uint32_t kRdtMustExist = 2;  // named, and nothing is asked of it
 struct ConsoleSend {  // receive the pty master from the init and send it to the console socket
   uint32_t unused;
 };

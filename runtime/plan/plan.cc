@@ -14,11 +14,6 @@ static bool has(const std::vector<spec::Hook>* hooks) {
   return hooks != nullptr && !hooks->empty();
 }
 
-// Parsed and valid, but its execution comes later: refused, never ignored.
-static void refuse_unsupported(const spec::Linux& linux) {
-  if (linux.intelRdt) throw Error::at("linux.intelRdt", "not supported yet");
-}
-
 static Draft make_draft(const spec::Spec& spec, const Request& request, const Host& host,
                         Warnings& warnings) {
   Draft d{{}, spec, request, host, warnings};
@@ -47,13 +42,13 @@ std::vector<unsigned char> make_create(const spec::Spec& spec, const Request& re
                                        const Host& host, Warnings& warnings) {
   if (!spec.linux) throw Error::at("linux", "missing: namespaces are needed to run a container");
   if (!spec.root) throw Error::at("root", "missing: it is required on Linux (config.md)");
-  refuse_unsupported(*spec.linux);
 
   Draft d = make_draft(spec, request, host, warnings);
   add_cgroup(d);
   add_sources(d);
   add_clone(d);
   add_late_limits(d);
+  add_intel_rdt(d);
   add_net_devices(d);
   add_namespace_entries(d);
   add_rootfs(d);

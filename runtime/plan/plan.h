@@ -27,7 +27,8 @@ struct Host {
   bool selinux = false;
   std::string cgroup_path;               // own cgroup, "/..." as in /proc/self/cgroup
   std::vector<std::string> controllers;  // of the cgroup2 root, when resources are asked for
-  uint32_t listen_fds = 0;               // LISTEN_FDS, when LISTEN_PID is ours
+  std::string resctrl;      // where it is mounted, when linux.intelRdt is there; "": nowhere
+  uint32_t listen_fds = 0;  // LISTEN_FDS, when LISTEN_PID is ours
 };
 
 // What the command line adds to the bundle.
@@ -85,6 +86,7 @@ void add_cgroup(Draft& d);       // cgroup.cc: make, limits, devices, delegation
 void add_late_limits(Draft& d);  // cgroup.cc: those that would not let the init be born
 void add_sources(Draft& d);      // mounts.cc: rootfs and bind sources, opened before the clone
 void add_clone(Draft& d);        // namespaces.cc: joins, clone, id maps
+void add_intel_rdt(Draft& d);    // intel_rdt.cc: resctrl group
 void add_net_devices(Draft& d);  // namespaces.cc: host devices into the network namespace
 void add_namespace_entries(Draft& d);   // namespaces.cc: session, keyring, cgroup ns, loopback
 void add_rootfs(Draft& d);              // mounts.cc: attach, mounts, devices, symlinks

@@ -55,6 +55,8 @@ struct coracle::spec::Fields<coracle::store::Record> {
       field<&Record::own_pids>("ownPids"),
       field<&Record::rootfs_mount>("rootfsMount"),
       field<&Record::intel_rdt>("intelRdt"),
+      field<&Record::intel_rdt_group>("intelRdtGroup"),
+      field<&Record::intel_rdt_monitor>("intelRdtMonitor"),
   };
 };
 
@@ -110,6 +112,8 @@ std::string to_json(const Record& record) {
   json.add("ownPids", record.own_pids);
   if (record.rootfs_mount != 0) json.add("rootfsMount", record.rootfs_mount);
   if (!record.intel_rdt.empty()) json.add("intelRdt", record.intel_rdt);
+  if (!record.intel_rdt_group.empty()) json.add("intelRdtGroup", record.intel_rdt_group);
+  if (!record.intel_rdt_monitor.empty()) json.add("intelRdtMonitor", record.intel_rdt_monitor);
   if (!record.annotations.empty()) json.key("annotations").object(record.annotations);
   json.end_object();
   return json.take() + "\n";

@@ -47,7 +47,10 @@ struct Record {
   // Without a mount namespace: id of the mount (statx, STATX_MNT_ID) that holds the rootfs; what is
   // mounted above it is the container's, and is taken away by delete. 0: nothing is.
   uint64_t rootfs_mount = 0;
-  std::string intel_rdt;  // resctrl group to remove on delete, "" if none is ours
+  // Absolute paths; each may be "".
+  std::string intel_rdt;          // resctrl group to remove on delete
+  std::string intel_rdt_group;    // resctrl group of its processes
+  std::string intel_rdt_monitor;  // monitoring group of its processes, to remove on delete
   std::vector<std::pair<std::string, std::string>> annotations;
 };
 

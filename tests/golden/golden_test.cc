@@ -37,6 +37,7 @@ plan::Host host_of(const std::string& facts) {
   plan::Host host;
   host.cgroup_path = "/user.slice/session.scope";
   host.controllers = {"cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma"};
+  if (has(facts, "resctrl")) host.resctrl = "/sys/fs/resctrl";
   if (has(facts, "rootless")) {
     host.euid = host.egid = 1000;
     host.privileged = false;

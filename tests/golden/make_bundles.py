@@ -245,6 +245,13 @@ def net_devices(config):
     config["linux"]["sysctl"] = {"net.ipv4.conf.uplink.forwarding": "1"}
 
 
+@bundle
+def intel_rdt(config):
+    config["linux"]["intelRdt"] = {"l3CacheSchema": "L3:0=7f0;1=1f", "memBwSchema": "MB:0=20;1=70",
+                                   "schemata": ["L2:0=f"], "enableMonitoring": True}
+    return ["resctrl"]
+
+
 def main():
     for name, (config, facts) in BUNDLES.items():
         folder = os.path.join(HERE, name)

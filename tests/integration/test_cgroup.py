@@ -217,5 +217,15 @@ def _(c):
     h.true(not os.path.exists(c.cgroup(box)), "the cgroup is still there")
 
 
+@h.test("intelRdt where nothing is mounted for it is refused by name")
+def _(c):
+    h.only_ours("others differ in words")
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+        if " - resctrl " in file.read():
+            h.skip("resctrl is mounted here, and used by others")
+    box = c.bundle(["true"], lambda cfg: cfg["linux"].update(intelRdt={"closID": "x"}))
+    c.run(box).fails(r"linux\.intelRdt: no resctrl file system is mounted")
+
+
 if __name__ == "__main__":
     h.main()

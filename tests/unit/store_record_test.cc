@@ -31,6 +31,8 @@ Record full_record() {
   r.namespaces = 0x6c020000;
   r.own_pids = true;
   r.intel_rdt = "/sys/fs/resctrl/c1";
+  r.intel_rdt_group = "/sys/fs/resctrl/c1";
+  r.intel_rdt_monitor = "/sys/fs/resctrl/c1/mon_groups/c1";
   r.annotations = {{"org.x", "ä"}, {"", ""}};
   return r;
 }
@@ -58,6 +60,8 @@ TEST_CASE("record: what was written is read back") {
   CHECK(b.namespaces == a.namespaces);
   CHECK(b.own_pids);
   CHECK(b.intel_rdt == a.intel_rdt);
+  CHECK(b.intel_rdt_group == a.intel_rdt_group);
+  CHECK(b.intel_rdt_monitor == a.intel_rdt_monitor);
   CHECK(b.annotations == a.annotations);
 }
 
