@@ -14,7 +14,8 @@
 namespace coracle::log {
 namespace {
 
-Settings g_settings;  // the log sink: the one global
+Settings g_settings;              // the log sink: the one global
+const sys::Fd* g_sink = nullptr;  // ... in a process that stays behind
 
 constexpr std::string_view kNames[] = {"error", "warning", "info", "debug"};
 
@@ -35,6 +36,10 @@ void write_record(Level level, std::string_view words) {
   if (g_settings.sink == Sink::kSyslog)
     return send_record("/dev/log", syslog_record(g_settings.name, level, words), words);
   std::string record = format_record(g_settings.json, level, words, sys::rfc3339_now(false));
+  if (g_sink != nullptr) {
+    sys::write_all(*g_sink, record);  // its reader is slow or gone: what is served matters more
+    return;
+  }
   if (g_settings.path.empty()) {
     sys::print_error(record);
     return;
@@ -51,6 +56,10 @@ void write_record(Level level, std::string_view words) {
 
 void configure(Settings settings) { g_settings = std::move(settings); }
 
+void use_descriptor(const sys::Fd* sink) { g_sink = sink; }
+
+const sys::Fd* descriptor() { return g_sink; }
+
 bool enabled(Level level) { return level <= g_settings.level; }
 
 void debug(std::string_view words) {
@@ -66,7 +75,8 @@ void warning(std::string_view words) {
 }
 
 void failure(std::string_view words) {
-  const bool elsewhere = !g_settings.path.empty() || g_settings.sink != Sink::kFile;
+  const bool elsewhere =
+      !g_settings.path.empty() || g_settings.sink != Sink::kFile || g_sink != nullptr;
   if (elsewhere) write_record(Level::kError, words);
   sys::print_error(spec::cat(words, "\n"));
 }

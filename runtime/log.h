@@ -14,6 +14,8 @@
 #include <string>
 #include <string_view>
 
+#include "runtime/sys/fd.h"
+
 namespace coracle::log {
 
 enum class Level { kError, kWarning, kInfo, kDebug };
@@ -29,6 +31,10 @@ struct Settings {
 };
 
 void configure(Settings settings);
+// For a process that stays behind: every record goes to this open descriptor (borrowed, for the
+// rest of the process's life; null: as configured), and one that cannot be written at once is lost.
+void use_descriptor(const sys::Fd* sink);
+const sys::Fd* descriptor();
 bool enabled(Level level);  // to spare the making of words nobody reads
 
 void debug(std::string_view words);

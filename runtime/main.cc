@@ -1,5 +1,7 @@
 // One executable in several roles; the name it is called by says which. What goes wrong in any of
 // them is caught here, and only here, and reported once.
+#include "shim/main.h"
+
 #include <malloc.h>
 
 #include <exception>
@@ -20,6 +22,7 @@ struct Role {
 // A name that is not in the table is the first role: whoever renames the runtime means it.
 constexpr Role kRoles[] = {
     {"coracle", coracle::commands::run},
+    {"containerd-shim-coracle-v2", coracle::shim::run},
 };
 
 const Role& role_of(std::string_view name) {

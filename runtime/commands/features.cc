@@ -1,3 +1,5 @@
+#include "runtime/commands/features.h"
+
 #include "runtime/commands/help.h"
 #include "runtime/commands/list_of_commands.h"
 #include "runtime/execute/host_report.h"
@@ -5,19 +7,8 @@
 #include "spec/documents.h"
 
 namespace coracle::commands {
-namespace {
 
-struct FeaturesOptions {
-  bool host = false;
-};
-
-constexpr Option kOptions[] = {
-    option<&FeaturesOptions::host>("host", 0, nullptr,
-                                   "say too what of it this machine lacks, and why"),
-};
-
-// What this build does, not what this machine has: a caller asks the runtime, not the kernel.
-int features(const Globals&, const FeaturesOptions& options, const Words&) {
+static std::string document(const spec::HostFacts* host) {
   std::string seccomp = libseccomp_version();
   spec::FeatureFacts facts;
   facts.version = CORACLE_VERSION;
@@ -34,12 +25,28 @@ int features(const Globals&, const FeaturesOptions& options, const Words&) {
   facts.idmap = true;
   facts.net_devices = true;
   facts.intel_rdt = true;
+  facts.host = host;
+  return spec::features_json(facts);
+}
+
+// What this build does, not what this machine has: a caller asks the runtime, not the kernel.
+std::string features_text() { return document(nullptr); }
+
+namespace {
+
+struct FeaturesOptions {
+  bool host = false;
+};
+
+constexpr Option kOptions[] = {
+    option<&FeaturesOptions::host>("host", 0, nullptr,
+                                   "say too what of it this machine lacks, and why"),
+};
+
+int features(const Globals&, const FeaturesOptions& options, const Words&) {
   spec::HostFacts host;
-  if (options.host) {
-    host = execute::report_host(execute::this_host());
-    facts.host = &host;
-  }
-  print(spec::features_json(facts) + "\n");
+  if (options.host) host = execute::report_host(execute::this_host());
+  print(document(options.host ? &host : nullptr) + "\n");
   return 0;
 }
 

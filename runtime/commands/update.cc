@@ -1,12 +1,9 @@
-#include "runtime/cgroup/update.h"
-
 #include <unistd.h>
 
 #include "runtime/cgroup/resctrl.h"
-#include "runtime/commands/container_cgroup.h"
 #include "runtime/commands/input.h"
 #include "runtime/commands/list_of_commands.h"
-#include "runtime/execute/unit.h"
+#include "runtime/execute/limits.h"
 #include "runtime/log.h"
 #include "runtime/messages.h"
 #include "runtime/store/container.h"
@@ -128,27 +125,9 @@ store::Container open_live(const std::string& root, std::string_view id) {
   return container;
 }
 
-void apply(const store::Container& container, const spec::LinuxResources& resources) {
-  plan::Warnings warnings;
-  // What it warns of, update_writes warns of again if a value is asked for.
-  spec::Warnings repeated;
-  spec::validate_resources(resources, true, repeated);
-  const store::Record& record = container.record();
-  const cgroup::Cgroup cgroup = open_cgroup(record, "update");
-  const sys::Fd mount = cgroup::open_mount();
-  const auto writes = cgroup::update_writes(mount, cgroup, resources, warnings);
-  if (record.unit.empty()) {
-    cgroup::update(mount, cgroup, writes);
-  } else {
-    execute::update_unit(record, writes);
-    cgroup::update(mount, cgroup, writes, cgroup::Pass::kWanted);
-  }
-  for (const std::string& warning : warnings) log::warning(warning);
-}
-
 void apply(const store::Container& container, const spec::Document& document) {
   try {
-    apply(container, document.resources());
+    execute::change_limits(container.record(), document.resources());
   } catch (Error& error) {
     document.locate(error);
     throw;
@@ -181,7 +160,7 @@ int update(const Globals& globals, const UpdateOptions& options, const Words& wo
   if (document) {
     apply(container, *document);
   } else {
-    apply(container, from_options(options));
+    execute::change_limits(container.record(), from_options(options));
   }
   for (std::string_view line : {l3, bandwidth})
     if (!line.empty()) cgroup::write_schemata(container.record().intel_rdt_group, {line});

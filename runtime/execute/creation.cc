@@ -72,7 +72,7 @@ void Creation::plan() {
   request.no_new_keyring = request_.no_new_keyring;
   request.foreground = foreground_;
   request.preserve_fds = request_.preserve_fds;
-  request.has_console_socket = !request_.console_socket.empty();
+  request.has_console_socket = !request_.console_socket.empty() || request_.keep_console;
   plan::seccomp::Program program;
   if (spec().linux && spec().linux->seccomp) {
     program = store::cached_seccomp(request_.root.path, *spec().linux->seccomp, warnings_);

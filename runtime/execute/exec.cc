@@ -46,21 +46,29 @@ class Joining {
   }
 
   int run() {
+    prepare();
+    std::optional<SignalGate> gate;
+    if (!request_.detach) gate.emplace();
+    start();
+    if (request_.detach) return 0;
+    return exit_status(wait_foreground({child_.pid, child_.pidfd, console_}, *gate));
+  }
+
+  Started run_detached() {
+    prepare();
+    start();
+    return {child_.pid, std::move(console_)};
+  }
+
+ private:
+  void prepare() {
     process_ = request_.process ? *request_.process : own_process();
     plan::Warnings warnings;
     spec::validate_process(process_, warnings);
     make_plan(warnings);
     for (const std::string& warning : warnings) log::warning(warning);
-    std::optional<SignalGate> gate;
-    if (!request_.detach) gate.emplace();
-    start();
-    container_.unlock();
-    if (!request_.pid_file.empty()) write_pid_file(request_.pid_file, child_.pid);
-    if (request_.detach) return 0;
-    return exit_status(wait_foreground({child_.pid, child_.pidfd, console_}, *gate));
   }
 
- private:
   void check_status() const {
     switch (container_.status()) {
       case Status::kStopped:
@@ -100,6 +108,12 @@ class Joining {
   }
 
   void start() {
+    walk();
+    container_.unlock();
+    if (!request_.pid_file.empty()) write_pid_file(request_.pid_file, child_.pid);
+  }
+
+  void walk() {
     try {
       host_steps_.begin(block_);
       for (const plan::Step& step : plan::View(block_.data())) do_step(step);
@@ -230,10 +244,17 @@ class Joining {
 
 }  // namespace
 
+// What a container process could reach through /proc while we are in its pid namespace.
+static void hide() { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
 int exec(const ExecRequest& request) {
-  // What a container process could reach through /proc while we are in its pid namespace.
-  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  hide();
   return Joining(request).run();
+}
+
+Started exec_detached(const ExecRequest& request) {
+  hide();
+  return Joining(request).run_detached();
 }
 
 }  // namespace coracle::execute

@@ -32,6 +32,7 @@ struct CreateRequest {
   uint32_t preserve_fds = 0;
   bool no_pivot = false;
   bool no_new_keyring = false;
+  bool keep_console = false;  // no console socket: whoever creates takes the pty's master
   // run only:
   bool keep = false;    // do not delete after exit
   bool detach = false;  // return once it runs
@@ -58,6 +59,14 @@ int run(const CreateRequest& request);
 void start(const std::string& root, std::string_view id);
 // The exit status of the program (128 + signal when killed); 0 when detached.
 int exec(const ExecRequest& request);
+
+// exec that returns as soon as the program runs, for who stays behind. The process is a child of
+// the caller's.
+struct Started {
+  pid_t pid = 0;
+  sys::Fd console;  // the pty's master, if there is one and no console socket took it
+};
+Started exec_detached(const ExecRequest& request);
 
 // Ends what is left of the container (only with `force` if something runs), runs poststop hooks,
 // removes cgroup and record. `container` is locked, by open_for_removal.

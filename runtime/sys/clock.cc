@@ -30,10 +30,15 @@ std::string rfc3339(long seconds, long nanoseconds) {
   return std::string(text, static_cast<size_t>(n)) + "Z";
 }
 
+Time now() {
+  timespec time;
+  ::clock_gettime(CLOCK_REALTIME, &time);  // cannot fail with a valid clock and address
+  return {time.tv_sec, static_cast<int32_t>(time.tv_nsec)};
+}
+
 std::string rfc3339_now(bool nanoseconds) {
-  timespec now;
-  ::clock_gettime(CLOCK_REALTIME, &now);  // cannot fail with a valid clock and address
-  return rfc3339(now.tv_sec, nanoseconds ? now.tv_nsec : -1);
+  const Time time = now();
+  return rfc3339(time.seconds, nanoseconds ? time.nanoseconds : -1);
 }
 
 }  // namespace coracle::sys

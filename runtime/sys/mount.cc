@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 namespace coracle::sys {
 
@@ -47,6 +48,62 @@ Fd slave_clone(const char* path, bool recursive) {
 
 int unmount(const char* path) {
   return umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+static Fd result(long fd_or_error) {
+  return Fd(fd_or_error < 0 ? -errno : static_cast<int>(fd_or_error));
+}
+
+static int configure(const Fd& fs, const FsOptions& options) {
+  for (const auto& [key, value] : options) {
+    const unsigned command = value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG;
+    if (syscall(SYS_fsconfig, fs.get(), command, key.c_str(), value, 0) < 0) return -errno;
+  }
+  return syscall(SYS_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0 ? -errno : 0;
+}
+
+// The context keeps messages of the form "e overlay: text" to be read, one a read(2).
+static std::string last_words(const Fd& fs) {
+  char text[512];
+  std::string words;
+  for (ssize_t n; (n = ::read(fs.get(), text, sizeof(text))) > 2;) {
+    if (text[0] == 'e') words.assign(text + 2, static_cast<size_t>(n - 2));
+  }
+  while (!words.empty() && words.back() == '\n') words.pop_back();
+  return words;
+}
+
+Fd new_filesystem(const char* type, const FsOptions& options, uint64_t attributes,
+                  std::string& words) {
+  Fd fs = result(syscall(SYS_fsopen, type, FSOPEN_CLOEXEC));
+  if (!fs) return fs;
+  const int r = configure(fs, options);
+  if (r < 0) {
+    words = last_words(fs);
+    return Fd(r);
+  }
+  return result(syscall(SYS_fsmount, fs.get(), FSMOUNT_CLOEXEC, attributes));
+}
+
+Fd clone_mount(const char* path, bool recursive) {
+  const unsigned deep = recursive ? AT_RECURSIVE : 0;
+  return result(syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | deep));
+}
+
+int change_mount(const Fd& mount, uint64_t set, uint64_t clear, bool recursive) {
+  struct mount_attr attr {};
+  attr.attr_set = set;
+  attr.attr_clr = clear;
+  const unsigned deep = recursive ? AT_RECURSIVE : 0;
+  const long r =
+      syscall(SYS_mount_setattr, mount.get(), "", AT_EMPTY_PATH | deep, &attr, sizeof(attr));
+  return r < 0 ? -errno : 0;
+}
+
+int attach_mount(const Fd& mount, const Fd& directory) {
+  const long r = syscall(SYS_move_mount, mount.get(), "", directory.get(), "",
+                         MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+  return r < 0 ? -errno : 0;
 }
 
 }  // namespace coracle::sys

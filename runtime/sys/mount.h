@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "runtime/sys/fd.h"
 
@@ -23,5 +26,20 @@ Fd executable_clone(const Fd& directory);
 // the original is shared, the clone is its slave, so that nothing mounted on it goes back. Holds
 // -errno on failure.
 Fd slave_clone(const char* path, bool recursive);
+// fsopen(2), fsconfig(2), fsmount(2): a new file system, detached. An option without a value is a
+// flag; keys and values are shorter than 256 bytes (fsconfig). `attributes`: MOUNT_ATTR_*. Holds
+// -errno on failure, and `words` what the kernel says of it, or "".
+using FsOptions = std::vector<std::pair<std::string, const char*>>;  // key; value or null
+Fd new_filesystem(const char* type, const FsOptions& options, uint64_t attributes,
+                  std::string& words);
+
+// A detached clone of what is mounted at `path` (open_tree(2)).
+Fd clone_mount(const char* path, bool recursive);
+
+// mount_setattr(2) on a detached mount. 0 or -errno.
+int change_mount(const Fd& mount, uint64_t set, uint64_t clear, bool recursive);
+
+// Puts a detached mount onto the directory (move_mount(2)). 0 or -errno.
+int attach_mount(const Fd& mount, const Fd& directory);
 
 }  // namespace coracle::sys

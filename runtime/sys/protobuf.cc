@@ -1,5 +1,7 @@
 #include "runtime/sys/protobuf.h"
 
+#include <bit>
+
 namespace coracle::sys {
 
 bool ProtoReader::fail() {
@@ -79,6 +81,15 @@ ProtoWriter& ProtoWriter::present_number(uint32_t field, uint64_t value) {
 
 ProtoWriter& ProtoWriter::signed_number(uint32_t field, int64_t value) {
   return number(field, static_cast<uint64_t>(value));
+}
+
+// IEEE 754 in little-endian order.
+ProtoWriter& ProtoWriter::real(uint32_t field, double value) {
+  if (value == 0) return *this;
+  varint(uint64_t{field} << 3 | 1);
+  const auto bits = std::bit_cast<uint64_t>(value);
+  for (int shift = 0; shift < 64; shift += 8) text_.push_back(static_cast<char>(bits >> shift));
+  return *this;
 }
 
 ProtoWriter& ProtoWriter::bytes(uint32_t field, std::string_view value) {

@@ -64,6 +64,7 @@ class ProtoWriter {
   ProtoWriter& signed_number(uint32_t field, int64_t value);
   // The same where proto2 tells 0 from absent: written whatever it is.
   ProtoWriter& present_number(uint32_t field, uint64_t value);
+  ProtoWriter& real(uint32_t field, double value);
   ProtoWriter& bytes(uint32_t field, std::string_view value);
   // Written even if it is empty: a message's presence counts, and so does an element's of a list.
   ProtoWriter& message(uint32_t field, std::string_view value);

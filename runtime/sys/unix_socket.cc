@@ -9,6 +9,7 @@
 #include <string>
 
 #include "runtime/sys/metadata.h"
+#include "runtime/sys/process.h"
 
 namespace coracle::sys {
 namespace {
@@ -40,19 +41,31 @@ Fd connect_to(const sockaddr_un& address, int type) {
   return socket;
 }
 
-}  // namespace
-
-Fd listen_at(const Fd& dir, const char* name, int type) {
-  sockaddr_un address;
-  if (int r = fill(address, dir, name)) return Fd(r);
+Fd listen_to(const sockaddr_un& address, int type, int backlog) {
   Fd socket = new_socket(type);
   if (!socket) return socket;
   // The file that bind makes takes its mode from the socket: no moment with a wider one, and no
   // change of the umask of the whole process.
   if (int r = chmod_fd(socket, 0600)) return Fd(r);
   if (::bind(socket.get(), generic(address), sizeof(address)) != 0) return Fd(-errno);
-  if (::listen(socket.get(), 1) != 0) return Fd(-errno);
+  if (::listen(socket.get(), backlog) != 0) return Fd(-errno);
   return socket;
+}
+
+}  // namespace
+
+Fd listen_at(const Fd& dir, const char* name, int type, int backlog) {
+  sockaddr_un address;
+  if (int r = fill(address, dir, name)) return Fd(r);
+  return listen_to(address, type, backlog);
+}
+
+Fd listen_path(const char* path, int type, int backlog) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (::strlen(path) >= sizeof(address.sun_path)) return Fd(-ENAMETOOLONG);
+  ::memcpy(address.sun_path, path, ::strlen(path) + 1);
+  return listen_to(address, type, backlog);
 }
 
 Fd connect_at(const Fd& dir, const char* name, int type) {
@@ -73,6 +86,16 @@ Fd connect_path(const char* path, int type) {
   std::string parent(path, static_cast<size_t>(slash - path) + 1);
   Fd dir = open_at(At::cwd(), parent.c_str(), O_PATH | O_DIRECTORY);
   return dir ? connect_at(dir, slash + 1, type) : std::move(dir);
+}
+
+Fd accept_own(const Fd& listener) {
+  Fd socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!socket) return Fd(-errno);
+  ucred peer = {};
+  socklen_t size = sizeof(peer);
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return Fd(-errno);
+  const bool own = peer.uid == effective_uid() && peer.gid == effective_gid();
+  return own || peer.uid == 0 ? std::move(socket) : Fd(-EACCES);
 }
 
 int send_with_fd(const Fd& socket, std::string_view data, const Fd& passed) {

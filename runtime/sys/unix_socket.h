@@ -11,11 +11,18 @@ namespace coracle::sys {
 
 // `type` is SOCK_STREAM, SOCK_SEQPACKET or SOCK_DGRAM. An Fd, or -errno in it.
 
-// A bound and listening socket at `name` (one component) in `dir`, mode 0600.
-Fd listen_at(const Fd& dir, const char* name, int type);
+// A bound and listening socket at `name` (one component) in `dir`, mode 0600. `backlog`: how many
+// may have connected and not been accepted; more of them wait, or fail with EAGAIN.
+Fd listen_at(const Fd& dir, const char* name, int type, int backlog = 1);
+// The same at an absolute path that fits into sun_path.
+Fd listen_path(const char* path, int type, int backlog);
 Fd connect_at(const Fd& dir, const char* name, int type);
 // Any path, of any length.
 Fd connect_path(const char* path, int type);
+
+// The next connection, non-blocking. -EAGAIN in it if there is none; -EACCES if the peer is neither
+// of our user and group nor root (it is turned away).
+Fd accept_own(const Fd& listener);
 
 // Sends one message with `data` (not empty) and one descriptor. 0 or -errno.
 int send_with_fd(const Fd& socket, std::string_view data, const Fd& passed);

@@ -5,6 +5,7 @@
     runtime/plan -/-> execute, cgroup, store, commands
     runtime/init -> runtime/plan/format.h and its own folder only
     product -/-> tests, oci-conformance
+    runtime/main.cc, which picks the role by name, -> shim/main.h
 """
 import re
 
@@ -22,6 +23,8 @@ def folder(path):
 
 def allowed(includer, included):
     """None, or why `includer` may not include our header `included` (paths from the root)."""
+    if (includer, included) == ("runtime/main.cc", "shim/main.h"):
+        return None
     source_folder, target_folder = folder(includer), folder(included)
     source_top, target_top = source_folder.split("/")[0], target_folder.split("/")[0]
     if source_folder == target_folder:
@@ -66,11 +69,12 @@ def self_test(tap):
            ("hooks/a.cc", "runtime/plan/plan.h"), ("runtime/sys/a.cc", "spec/error.h"),
            ("runtime/plan/a.cc", "runtime/store/record.h"),
            ("runtime/init/a.cc", "runtime/sys/fd.h"), ("runtime/init/a.cc", "spec/spec.h"),
-           ("runtime/main.cc", "shim/main.h"), ("runtime/main.cc", "tests/unit/x.h"),
+           ("runtime/log.cc", "shim/main.h"), ("runtime/main.cc", "tests/unit/x.h"),
            ("spec/a.cc", "../runtime/x.h"), ("spec/a.cc", "error.h")]
     good = [("runtime/init/a.cc", "runtime/plan/format.h"), ("hooks/a.cc", "runtime/sys/fd.h"),
             ("runtime/commands/a.cc", "runtime/store/record.h"), ("shim/a.cc", "spec/spec.h"),
-            ("runtime/plan/a.cc", "runtime/sys/fd.h"), ("spec/a.cc", "spec/error.h")]
+            ("runtime/plan/a.cc", "runtime/sys/fd.h"), ("spec/a.cc", "spec/error.h"),
+            ("runtime/main.cc", "shim/main.h")]
 
     def check(pair):
         return findings(pair[0], '#include <string>\n#include "%s"\n' % pair[1])

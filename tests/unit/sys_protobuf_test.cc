@@ -27,6 +27,7 @@ TEST_CASE("ProtoWriter writes what the encoding guide shows") {
   CHECK(ProtoWriter().message(3, ProtoWriter().number(1, 150)).text() == "\x1a\x03\x08\x96\x01"sv);
   CHECK(ProtoWriter().signed_number(1, -2).text() ==
         "\x08\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01"sv);
+  CHECK(ProtoWriter().real(1, 0.5).text() == "\x09\0\0\0\0\0\0\xe0\x3f"sv);
   CHECK(ProtoWriter().number(1000, 1).text() == "\xc0\x3e\x01"sv);
 }
 

@@ -1,0 +1,33 @@
+// A child that goes on with our code: its own memory, only the descriptors it was given, and gone
+// when we are.
+#pragma once
+
+#include <sys/types.h>
+
+#include "runtime/sys/fd.h"
+
+namespace coracle::sys {
+
+// In the child, descriptors 0, 1 and 2 are copies of `stdio`, kWorkerSocket and kWorkerLog (these
+// two close-on-exec) of the other two, and no other is open; no signal is blocked.
+inline constexpr int kWorkerSocket = 3;
+inline constexpr int kWorkerLog = 4;
+struct WorkerFiles {
+  const Fd* stdio[3];
+  const Fd* socket;
+  const Fd* log;  // or null
+};
+
+// fork(2) for a process of one thread. The child's pid, 0 in the child, or -errno.
+pid_t fork_worker(const WorkerFiles& files);
+
+// A child that outlives us: a session of its own, "/" as working directory, /dev/null as 0, 1 and
+// 2, a copy of `channel` as kDaemonChannel (close-on-exec), and nothing else open. The child's pid,
+// 0 in the child, or -errno.
+inline constexpr int kDaemonChannel = 3;
+pid_t fork_daemon(const Fd& channel);
+
+// Ends the calling process: no destructors, no atexit functions.
+[[noreturn]] void leave_worker(int status);
+
+}  // namespace coracle::sys

@@ -1,0 +1,158 @@
+#include "shim/children.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <exception>
+#include <utility>
+
+#include "runtime/log.h"
+#include "runtime/sys/file.h"
+#include "runtime/sys/unix_socket.h"
+#include "runtime/sys/worker.h"
+#include "spec/error.h"
+#include "spec/text.h"
+
+namespace coracle::shim {
+
+using spec::cat;
+using spec::Error;
+
+namespace {
+
+// What a worker sends, once, before it ends: this and the text behind it.
+struct Report {
+  int32_t failed;
+  int32_t pid;
+};
+constexpr size_t kMaxText = 8 << 10;  // of an error or a text; well below the socket's buffer
+
+sys::Fd child_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  sys::Fd fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) throw Error("signalfd", errno);
+  return fd;
+}
+
+void send_report(const Outcome& outcome) {
+  const bool failed = !outcome.error.empty();
+  const Report report{failed, outcome.pid};
+  std::string data(reinterpret_cast<const char*>(&report), sizeof(report));
+  data.append(failed ? outcome.error : outcome.text, 0, kMaxText);
+  sys::Fd socket(sys::kWorkerSocket);
+  // Without a reader there is nobody to tell: the parent is gone, and so are we.
+  if (outcome.descriptor) {
+    sys::send_with_fd(socket, data, outcome.descriptor);
+  } else {
+    send(socket.get(), data.data(), data.size(), MSG_NOSIGNAL);
+  }
+}
+
+[[noreturn]] void run_worker(const Children::Task& task) {
+  const sys::Fd log(sys::kWorkerLog);
+  log::use_descriptor(log::descriptor() != nullptr ? &log : nullptr);
+  Outcome outcome;
+  try {
+    outcome = task();
+  } catch (const std::exception& e) {
+    outcome.error = *e.what() != '\0' ? e.what() : "failed without a word";
+  }
+  send_report(outcome);
+  sys::leave_worker(0);
+}
+
+}  // namespace
+
+int exit_status_of(int wait_status) {
+  return WIFSIGNALED(wait_status) ? kSignalled + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+Children::Children(Loop& loop)
+    : loop_(loop),
+      null_(sys::open_at(sys::At::cwd(), "/dev/null", O_RDWR)),
+      signals_(child_signals()),
+      watch_(loop, signals_, EPOLLIN, [this](uint32_t) { reap(); }) {
+  if (!null_) throw Error("/dev/null", null_.error());
+}
+
+void Children::expect(pid_t pid, Ended ended) {
+  expected_[pid] = std::move(ended);
+  const auto found = early_.find(pid);
+  if (found == early_.end()) return;
+  const int status = found->second;
+  early_.erase(found);
+  loop_.after(0, [this, pid, status] {
+    const auto it = expected_.find(pid);
+    if (it == expected_.end()) return;
+    const Ended told = std::move(it->second);
+    expected_.erase(it);
+    told(status);
+  });
+}
+
+void Children::reap() {
+  signalfd_siginfo info[8];
+  while (read(signals_.get(), info, sizeof(info)) > 0) {
+  }
+  int status = 0;
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0;) {
+    const auto found = expected_.find(pid);
+    if (found == expected_.end()) {
+      early_[pid] = status;
+      continue;
+    }
+    const Ended ended = std::move(found->second);
+    expected_.erase(found);
+    ended(status);
+  }
+  early_.clear();
+}
+
+void Children::work(Task task, Done done) {
+  work({&null_, &null_, &null_}, std::move(task), std::move(done));
+}
+
+void Children::work(const sys::Fd* const (&stdio)[3], Task task, Done done) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+    throw Error("socketpair", errno);
+  sys::Fd ours(pair[0]);
+  const sys::Fd theirs(pair[1]);
+  const pid_t pid = sys::fork_worker({{stdio[0], stdio[1], stdio[2]}, &theirs, log::descriptor()});
+  if (pid < 0) throw Error("fork", pid);
+  if (pid == 0) run_worker(task);
+  ++working_;
+  auto socket = std::make_shared<sys::Fd>(std::move(ours));
+  expect(pid, [this, socket, done = std::move(done)](int status) {
+    --working_;
+    finish(*socket, status, done);
+  });
+}
+
+void Children::finish(const sys::Fd& socket, int wait_status, const Done& done) {
+  struct {
+    Report report;
+    char text[kMaxText];
+  } message;
+  Outcome outcome;
+  const long n = sys::receive_with_fd(socket, &message, sizeof(message), outcome.descriptor);
+  if (n < static_cast<int>(sizeof(Report))) {
+    outcome.error =
+        cat("the worker ended without a word: exit status ", exit_status_of(wait_status));
+    return done(std::move(outcome));
+  }
+  const std::string_view text(message.text, static_cast<size_t>(n) - sizeof(Report));
+  outcome.pid = message.report.pid;
+  (message.report.failed ? outcome.error : outcome.text) = text;
+  done(std::move(outcome));
+}
+
+}  // namespace coracle::shim

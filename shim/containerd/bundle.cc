@@ -1,0 +1,63 @@
+#include "shim/containerd/bundle.h"
+
+#include <fcntl.h>
+
+#include "runtime/execute/execute.h"
+#include "runtime/store/container.h"
+#include "runtime/sys/file.h"
+#include "shim/containerd/rootfs.h"
+#include "spec/error.h"
+#include "spec/text.h"
+
+namespace coracle::shim {
+
+using spec::cat;
+using spec::Error;
+
+namespace {
+
+constexpr char kDefaultRoot[] = "/run/containerd/coracle";
+constexpr char kStateRoot[] = "state-root";
+constexpr char kAddress[] = "address";
+
+std::string read_small(const std::string& bundle, const char* name) {
+  std::string text;
+  // Missing, or not to be read: then nothing is known.
+  if (sys::read_file(sys::At::cwd(), cat(bundle, "/", name).c_str(), text, 4096)) text.clear();
+  return text;
+}
+
+void replace_small(const std::string& bundle, const char* name, const std::string& text) {
+  const std::string path = cat(bundle, "/", name), temporary = cat(bundle, "/.", name);
+  sys::Fd file = sys::open_at(sys::At::cwd(), temporary.c_str(),
+                              O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0, 0600);
+  int r = file ? sys::write_all(file, text) : -file.error();
+  if (r == 0) r = sys::rename_at(sys::At::cwd(), temporary.c_str(), sys::At::cwd(), path.c_str());
+  if (r) throw Error(cat("write ", path), r);
+}
+
+}  // namespace
+
+std::string state_root(std::string_view root_option, std::string_view name_space) {
+  return cat(root_option.empty() ? kDefaultRoot : root_option, "/", name_space);
+}
+
+void write_state_root(const std::string& bundle, const std::string& root) {
+  replace_small(bundle, kStateRoot, root);
+}
+
+std::string read_state_root(const std::string& bundle) { return read_small(bundle, kStateRoot); }
+
+void write_address(const std::string& bundle, const std::string& address) {
+  replace_small(bundle, kAddress, address);
+}
+
+std::string read_address(const std::string& bundle) { return read_small(bundle, kAddress); }
+
+void remove_container(const std::string& root, const std::string& id, const std::string& rootfs) {
+  auto container = store::Container::open_for_removal(root, id);
+  if (container) execute::destroy(*container, true);
+  unmount_rootfs(rootfs);
+}
+
+}  // namespace coracle::shim

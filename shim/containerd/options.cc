@@ -1,0 +1,143 @@
+#include "shim/containerd/options.h"
+
+#include "runtime/sys/file.h"
+#include "runtime/sys/protobuf.h"
+#include "spec/ids.h"
+#include "spec/text.h"
+
+namespace coracle::shim {
+
+using spec::cat;
+using sys::ProtoReader;
+using Warnings = std::vector<std::string>;
+
+namespace {
+
+// One setting, by its number in the message and its name in TOML; one of the members is set.
+struct Setting {
+  uint32_t field;
+  std::string_view name;
+  bool Options::*flag = nullptr;
+  uint32_t Options::*number = nullptr;
+  std::string Options::*text = nullptr;
+};
+constexpr Setting kSettings[] = {
+    {.field = 1, .name = "NoPivotRoot", .flag = &Options::no_pivot_root},
+    {.field = 2, .name = "NoNewKeyring", .flag = &Options::no_new_keyring},
+    {.field = 3, .name = "ShimCgroup", .text = &Options::shim_cgroup},
+    {.field = 4, .name = "IoUid", .number = &Options::io_uid},
+    {.field = 5, .name = "IoGid", .number = &Options::io_gid},
+    {.field = 7, .name = "Root", .text = &Options::root},
+    {.field = 9, .name = "SystemdCgroup", .flag = &Options::systemd_cgroup},
+    {.field = 10, .name = "CriuImagePath", .text = &Options::criu_image_path},
+    {.field = 11, .name = "CriuWorkPath", .text = &Options::criu_work_path},
+    {.field = 12, .name = "TaskApiAddress", .text = &Options::task_api_address},
+    {.field = 13, .name = "TaskApiVersion", .number = &Options::task_api_version},
+};
+
+void warn_of_binary(std::string_view name, Warnings& warnings) {
+  if (!name.empty())
+    warnings.push_back(
+        cat("option BinaryName ", spec::quoted(name), " is ignored: the shim is the runtime"));
+}
+
+Options parse_runc(std::string_view bytes, Warnings& warnings) {
+  Options out;
+  ProtoReader in(bytes);
+  while (in.next()) {
+    if (in.field() == 6) warn_of_binary(in.bytes(), warnings);
+    for (const Setting& setting : kSettings) {
+      if (setting.field != in.field()) continue;
+      if (setting.flag) out.*setting.flag = in.number() != 0;
+      if (setting.number) out.*setting.number = static_cast<uint32_t>(in.number());
+      if (setting.text) out.*setting.text = in.bytes();
+    }
+  }
+  if (!in.ok()) throw Refusal(ttrpc::Code::kInvalidArgument, "malformed runtime options");
+  return out;
+}
+
+// ---- TOML: lines of "Name = value", as far as these settings need it ---------------------------
+
+std::string_view trim(std::string_view text) {
+  const size_t begin = text.find_first_not_of(" \t\r");
+  if (begin == text.npos) return "";
+  return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
+}
+
+// The value without quotes or comment. Escapes do not occur in paths that anybody has.
+std::string_view toml_value(std::string_view text) {
+  text = trim(text);
+  if (text.starts_with('"') || text.starts_with('\'')) {
+    const size_t end = text.find(text.front(), 1);
+    return text.substr(1, end == text.npos ? text.npos : end - 1);
+  }
+  return trim(text.substr(0, text.find('#')));
+}
+
+bool assign(Options& out, const Setting& setting, std::string_view value) {
+  if (setting.text) {
+    out.*setting.text = value;
+    return true;
+  }
+  if (setting.flag) {
+    out.*setting.flag = value == "true";
+    return value == "true" || value == "false";
+  }
+  const auto number = spec::parse_number(value, UINT32_MAX);
+  out.*setting.number = static_cast<uint32_t>(number.value_or(0));
+  return number.has_value();
+}
+
+void parse_line(std::string_view line, Options& out, Warnings& warnings) {
+  const size_t equals = line.find('=');
+  const std::string_view name = trim(line.substr(0, equals));
+  if (equals == line.npos || name.empty() || name.front() == '#' || name.front() == '[') return;
+  const std::string_view value = toml_value(line.substr(equals + 1));
+  if (name == "BinaryName") return warn_of_binary(value, warnings);
+  for (const Setting& setting : kSettings) {
+    if (setting.name != name) continue;
+    if (!assign(out, setting, value))
+      warnings.push_back(cat("runtime option ", name, ": bad value ", spec::quoted(value)));
+    return;
+  }
+  warnings.push_back(cat("unknown runtime option ", spec::quoted(name)));
+}
+
+Options parse_toml(std::string_view text, Warnings& warnings) {
+  Options out;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    parse_line(text.substr(0, end), out, warnings);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return out;
+}
+
+Options parse_generic(std::string_view bytes, Warnings& warnings) {
+  std::string path, body;
+  ProtoReader in(bytes);
+  while (in.next()) {
+    if (in.field() == 2) path = in.bytes();
+    if (in.field() == 3) body = in.bytes();
+  }
+  if (!in.ok()) throw Refusal(ttrpc::Code::kInvalidArgument, "malformed runtime options");
+  if (body.empty() && !path.empty()) {
+    constexpr size_t kLimit = 1 << 20;
+    const int r = sys::read_file(sys::At::cwd(), path.c_str(), body, kLimit);
+    if (r) throw spec::Error(cat("runtime options ", path), r);
+  }
+  return parse_toml(body, warnings);
+}
+
+}  // namespace
+
+Options parse_options(const Any& any, Warnings& warnings) {
+  if (any.type.empty()) return {};
+  if (any.type == "containerd.runc.v1.Options") return parse_runc(any.value, warnings);
+  if (any.type.ends_with("runtimeoptions.v1.Options")) return parse_generic(any.value, warnings);
+  warnings.push_back(cat("runtime options of unknown type ", spec::quoted(any.type)));
+  return {};
+}
+
+}  // namespace coracle::shim

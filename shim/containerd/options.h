@@ -1,0 +1,34 @@
+// What containerd's users configure for a runtime: the options of Create.
+//
+// containerd.runc.v1.Options as they are; and runtimeoptions.v1.Options, which containerd makes of
+// its own configuration for runtimes that it does not know, with the same settings as TOML.
+// Anything else is passed over with a warning.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shim/containerd/messages.h"
+
+namespace coracle::shim {
+
+struct Options {
+  bool no_pivot_root = false;
+  bool no_new_keyring = false;
+  bool systemd_cgroup = false;
+  std::string shim_cgroup;
+  uint32_t io_uid = 0;
+  uint32_t io_gid = 0;
+  std::string root;  // of the state directories
+  std::string criu_image_path;
+  std::string criu_work_path;
+  std::string task_api_address;
+  uint32_t task_api_version = 0;
+};
+
+// Throws Refusal if the bytes are malformed. What is not honoured is in `warnings`.
+Options parse_options(const Any& any, std::vector<std::string>& warnings);
+
+}  // namespace coracle::shim

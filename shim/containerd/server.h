@@ -1,0 +1,72 @@
+// The shim's socket: many connections, each with many calls in flight. Whoever handles a call may
+// answer at once, later, or (if the connection has gone) never.
+//
+// Bounds: kMaxConnections, kMaxCalls unanswered of a connection; a peer that does not read what it
+// asked for is not read from either. A peer that breaks the protocol gets an error for that stream;
+// only what cannot be a frame's header ends nothing, for any ten bytes are one.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "runtime/sys/fd.h"
+#include "shim/containerd/ttrpc.h"
+#include "shim/loop.h"
+
+namespace coracle::shim {
+
+// Whom to answer. Connections are never given the number of an earlier one.
+struct Call {
+  uint64_t connection = 0;
+  uint32_t stream = 0;
+};
+
+class Server {
+ public:
+  using Handler = std::function<void(Call call, const ttrpc::Request& request)>;
+  static constexpr size_t kMaxConnections = 4096;
+  static constexpr size_t kMaxCalls = 16384;
+
+  Server(Loop& loop, sys::Fd listener, Handler handler);
+
+  void reply(Call call, std::string_view payload);
+  void refuse(Call call, ttrpc::Code code, std::string_view message);
+  // No new connection; those that are there stay.
+  void stop_listening();
+  // Whether all answers given are with the kernel.
+  bool is_flushed() const;
+
+ private:
+  struct Connection {
+    sys::Fd socket;
+    ttrpc::Parser parser;
+    std::string out;
+    size_t sent = 0;  // bytes of `out`
+    size_t calls = 0;
+    uint32_t last_stream = 0;
+    bool ended = false;  // to be dropped
+    Watch watch;
+  };
+
+  void accept();
+  void serve(uint64_t id, uint32_t events);
+  void read_from(uint64_t id, Connection& c);
+  void take_frames(uint64_t id, Connection& c);
+  void take(uint64_t id, Connection& c, const ttrpc::Frame& frame);
+  void answer(Call call, const ttrpc::Status& status, std::string_view payload);
+  void flush(Connection& c);
+  void settle(uint64_t id);
+
+  Loop& loop_;
+  sys::Fd listener_;
+  Handler handler_;
+  uint64_t last_id_ = 0;
+  std::map<uint64_t, std::unique_ptr<Connection>> connections_;
+  Watch watch_;
+};
+
+}  // namespace coracle::shim
