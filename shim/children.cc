@@ -126,7 +126,9 @@ void Children::work(const sys::Fd* const (&stdio)[3], Task task, Done done) {
     throw Error("socketpair", errno);
   sys::Fd ours(pair[0]);
   const sys::Fd theirs(pair[1]);
-  const pid_t pid = sys::fork_worker({{stdio[0], stdio[1], stdio[2]}, &theirs, log::descriptor()});
+  sys::WorkerFiles files{{}, &theirs, log::descriptor()};
+  for (int i = 0; i < 3; ++i) files.stdio[i] = *stdio[i] ? stdio[i] : &null_;
+  const pid_t pid = sys::fork_worker(files);
   if (pid < 0) throw Error("fork", pid);
   if (pid == 0) run_worker(task);
   ++working_;

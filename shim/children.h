@@ -37,8 +37,9 @@ class Children {
 
   // What to do when the child `pid` has ended.
   void expect(pid_t pid, Ended ended);
-  // `stdio` become the worker's 0, 1 and 2, and so those of a process that it makes; every other
-  // descriptor is closed in it. `done` is called when the worker has ended. Throws spec::Error.
+  // `stdio` (none: /dev/null) become the worker's 0, 1 and 2, and so those of a process that it
+  // makes; every other descriptor is closed in it. `done` is called when the worker has ended.
+  // Throws spec::Error.
   void work(const sys::Fd* const (&stdio)[3], Task task, Done done);
   // With /dev/null.
   void work(Task task, Done done);

@@ -1,0 +1,318 @@
+#!/usr/bin/env python3
+"""The containerd shim, spoken to as containerd does: life of a task, states, events, errors."""
+import os
+import signal
+import subprocess
+
+import harness as h
+import shim
+from shim import enc, one, text
+
+
+@h.test("shim: a task's life: create, start, wait, state, delete, shutdown")
+def _(c):
+    box = c.bundle(["sh", "-c", "echo out; echo err >&2; exit 7"])
+    with shim.Shim(c, box) as s:
+        io = s.stdio()
+        pid = s.create(box, io)
+        h.true(pid > 0, "no pid")
+        h.eq(shim.CREATED, s.status(box))
+        waiting = s.main.send("Wait", enc(_1=box.id))
+        h.eq(pid, s.start(box))
+        answer = s.main.answer(waiting)
+        h.eq(7, one(answer, 1), "exit status")
+        h.true(one(shim.dec(one(answer, 2)), 1) > 1700000000, "no time of exit")
+        state = s.state(box)
+        h.eq(shim.STOPPED, one(state, 4))
+        h.eq(box.path, text(state, 2))
+        h.eq(pid, one(state, 3))
+        h.eq("out\n", io.join())
+        h.eq(b"err\n", io.data["stderr"])
+        gone = s.delete(box)
+        h.eq((pid, 7), (one(gone, 1), one(gone, 2)))
+        words = s.main.refused(shim.NOT_FOUND, "State", enc(_1=box.id))
+        h.has("not found", words)
+        s.events.wait("create", "start", "exit", "delete")
+        s.shutdown()
+        h.true(not os.path.exists(s.address.replace("unix://", "")), "the socket is left")
+        h.eq([], [n for n in os.listdir(c.path("shim-root", "test")) if n[0] != "."])
+
+
+@h.test("shim: events say who, and what became of it")
+def _(c):
+    box = c.sleeper()
+    with shim.Shim(c, box) as s:
+        pid = s.run(box)
+        s.kill(box)
+        s.wait(box)
+        s.delete(box)
+        s.events.wait("create", "start", "exit", "delete")
+        created, started, ended, deleted = s.events.list
+        for event, kind in zip(s.events.list, ("Create", "Start", "Exit", "Delete")):
+            h.eq("test", event[1], "namespace")
+            h.eq("containerd.events.Task" + kind, event[2])
+            h.eq(box.id, text(event[3], 1))
+        h.eq(pid, one(created[3], 6))
+        h.eq(pid, one(started[3], 2))
+        h.eq((box.id, pid, 137), (text(ended[3], 2), one(ended[3], 3), one(ended[3], 4)))
+        h.eq((pid, 137), (one(deleted[3], 2), one(deleted[3], 3)))
+        h.true(all(t > 0 for t in s.events.times), "an event without a time")
+
+
+@h.test("shim: not exited yet is the year 1, said explicitly")
+def _(c):
+    box = c.sleeper()
+    with shim.Shim(c, box) as s:
+        s.create(box)
+        exited = shim.dec(one(s.state(box), 10))
+        h.eq(-62135596800, one(exited, 1) - (1 << 64))
+
+
+@h.test("shim: both versions of the service; others, and other methods, are unimplemented")
+def _(c):
+    box = c.sleeper()
+    with shim.Shim(c, box) as s:
+        s.create(box)
+        s.call("State", enc(_1=box.id), "containerd.task.v3.Task")
+        s.main.refused(shim.UNIMPLEMENTED, "State", enc(_1=box.id), "containerd.task.v4.Task")
+        s.main.refused(shim.UNIMPLEMENTED, "Dance", enc(_1=box.id))
+
+
+@h.test("shim: errors have the codes and words that containerd looks for")
+def _(c):
+    box = c.bundle(["true"])
+    with shim.Shim(c, box) as s:
+        h.has("container not created", s.main.refused(shim.NOT_FOUND, "Start", enc(_1=box.id)))
+        s.create(box)
+        s.main.refused(shim.EXISTS, "Create", s.create_payload(box))
+        h.has("process does not exist x: not found",
+              s.main.refused(shim.NOT_FOUND, "State", enc(_1=box.id, _2="x")))
+        s.start(box)
+        s.wait(box)
+        h.has("process already finished: not found",
+              s.main.refused(shim.NOT_FOUND, "Kill", enc(_1=box.id, _3=9)))
+        s.main.refused(shim.FAILED, "Start", enc(_1=box.id))
+        h.eq(0, one(s.call("Connect", enc(_1="stranger")), 2))
+
+
+@h.test("shim: a create that fails says why and leaves nothing")
+def _(c):
+    box = c.bundle(["true"], lambda config: config["linux"]["namespaces"].append(
+        {"type": "user", "path": "/nowhere"}))
+    with shim.Shim(c, box) as s:
+        words = s.main.refused(shim.UNKNOWN, "Create", s.create_payload(box))
+        h.has("OCI runtime create failed: ", words)
+        h.has("/nowhere", words)
+        s.main.refused(shim.NOT_FOUND, "State", enc(_1=box.id))
+        h.eq([], [n for n in os.listdir(c.path("shim-root", "test")) if n[0] != "."])
+        s.shutdown()
+        h.eq([], s.events.topics())
+
+
+@h.test("shim: a program that is not there fails start, and the task can be deleted")
+def _(c):
+    box = c.bundle(["/no/such/program"])
+    with shim.Shim(c, box) as s:
+        try:
+            s.run(box)
+            h.fail("the start succeeded")
+        except shim.Refused as refused:
+            h.has("no such file or directory", refused.words)
+        if s.call("Connect", enc(_1=box.id)).get(2):
+            s.delete(box)
+
+
+@h.test("shim: a running task is not deleted, a created one is")
+def _(c):
+    box = c.sleeper()
+    with shim.Shim(c, box) as s:
+        s.run(box)
+        h.has("cannot delete a running process",
+              s.main.refused(shim.UNKNOWN, "Delete", enc(_1=box.id)))
+        s.kill(box)
+        h.eq(137, s.wait(box))
+        s.delete(box)
+        other = c.sleeper()
+        s.create(other)
+        h.eq(137, one(s.delete(other), 2))
+        s.events.wait("create", "start", "exit", "delete", "create", "exit", "delete")
+
+
+@h.test("shim: a created task can be killed")
+def _(c):
+    box = c.sleeper()
+    with shim.Shim(c, box) as s:
+        s.create(box)
+        s.kill(box, signal.SIGKILL)
+        h.eq(137, s.wait(box))
+        h.eq(shim.STOPPED, s.status(box))
+        s.delete(box)
+
+
+@h.test("shim: signals reach the first process, or with `all` every one")
+def _(c):
+    box = c.sleeper()
+    with shim.Shim(c, box) as s:
+        io = s.stdio()
+        s.run(box, io)
+        h.until(lambda: io.data["stdout"] == b"up\n", "the first line")
+        s.kill(box, 0)
+        s.kill(box, signal.SIGTERM)
+        h.eq(0, s.wait(box))
+        s.delete(box)
+        other = c.sleeper()
+        s.run(other)
+        s.kill(other, signal.SIGKILL, every=True)
+        h.eq(137, s.wait(other))
+
+
+@h.test("shim: shutdown is a no-op while there is a task")
+def _(c):
+    box = c.sleeper()
+    with shim.Shim(c, box) as s:
+        s.run(box)
+        s.call("Shutdown", enc(_1=box.id))
+        h.eq(shim.RUNNING, s.status(box))
+        s.kill(box)
+        s.wait(box)
+        s.delete(box)
+        s.shutdown()
+
+
+@h.test("shim: without a pid namespace of its own, nothing of the container outlives it")
+def _(c):
+    def edit(config):
+        config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"]
+                                         if n["type"] != "pid"]
+    box = c.bundle(["sh", "-c", "sleep 1000 & sleep 1000 & exit 3"], edit)
+    with shim.Shim(c, box) as s:
+        s.run(box)
+        h.eq(3, s.wait(box))
+        h.until(lambda: not s.call("Pids", enc(_1=box.id)).get(1), "the end of the others")
+        s.delete(box)
+
+
+@h.test("shim: pids tells of every process, and which exec it is of")
+def _(c):
+    box = c.sleeper()
+    with shim.Shim(c, box) as s:
+        pid = s.run(box)
+        s.exec_start(box, "e1", ["sleep", "1000"])
+        listed = [shim.dec(p) for p in s.call("Pids", enc(_1=box.id))[1]]
+        h.true(pid in [one(p, 1) for p in listed], "the first process is not listed")
+        named = [text(shim.dec(one(shim.dec(one(p, 2)), 2)), 1) for p in listed if 2 in p]
+        h.eq(["e1"], named)
+
+
+@h.test("shim: pause, resume, update and stats")
+def _(c):
+    box = c.sleeper()
+    with shim.Shim(c, box) as s:
+        s.run(box)
+        s.call("Pause", enc(_1=box.id))
+        h.eq(shim.PAUSED, s.status(box))
+        words = s.main.refused(shim.UNKNOWN, "Exec", enc(_1=box.id, _2="e"))
+        h.has("paused", words)
+        h.has("paused", s.main.refused(shim.UNKNOWN, "Delete", enc(_1=box.id)))
+        s.call("Resume", enc(_1=box.id))
+        h.eq(shim.RUNNING, s.status(box))
+        s.main.refused(shim.UNKNOWN, "Resume", enc(_1=box.id))
+        s.call("Pause", enc(_1=box.id))
+        s.kill(box)
+        h.eq(137, s.wait(box))
+        any_message = shim.dec(one(s.call("Stats", enc(_1=box.id)), 1))
+        h.eq("io.containerd.cgroups.v2.Metrics", text(any_message, 1))
+        h.true(one(shim.dec(one(shim.dec(one(any_message, 2)), 2)), 1) > 0, "no cpu time")
+        s.delete(box)
+        s.events.wait("create", "start", "paused", "resumed", "paused", "exit", "delete")
+
+
+@h.test("shim: update sets limits, and says what is wrong with them", needs=("pids",))
+def _(c):
+    box = c.sleeper()
+    with shim.Shim(c, box) as s:
+        s.run(box)
+        url = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources"
+        s.call("Update", enc(_1=box.id, _2=shim.any_of(url, '{"pids":{"limit":77}}')))
+        with open(c.cgroup(box) + "/pids.max", encoding="ascii") as file:
+            h.eq("77\n", file.read())
+
+
+@h.test("shim: a malformed update is refused")
+def _(c):
+    box = c.sleeper()
+    with shim.Shim(c, box) as s:
+        s.run(box)
+        words = s.main.refused(shim.UNKNOWN, "Update", enc(_1=box.id, _2=shim.any_of("x", "{")))
+        h.has("resources:1:", words)
+
+
+@h.test("shim: rootfs mounts are made by it and taken away by delete")
+def _(c):
+    box = c.bundle(["sh", "-c", "echo new > /file; cat /bin/marker"])
+    lower, upper, work = (c.path(n) for n in ("lower", "upper", "work"))
+    os.rename(box.rootfs, lower)
+    for folder in (box.rootfs, upper, work):
+        os.mkdir(folder)
+    with open(lower + "/bin/marker", "w", encoding="ascii") as file:
+        file.write("seen\n")
+    mount = enc(_1="overlay", _2="overlay", _4=[
+        "index=off", "workdir=" + work, "upperdir=" + upper, "lowerdir=" + lower])
+    with shim.Shim(c, box) as s:
+        io = s.stdio()
+        s.run(box, io, rootfs=[mount])
+        s.wait(box)
+        h.eq("seen\n", io.join())
+        s.delete(box)
+        h.eq([], os.listdir(box.rootfs))
+        h.eq(["file"], os.listdir(upper))
+
+
+@h.test("shim: an overlay of many layers, whose list is longer than fsconfig takes")
+def _(c):
+    box = c.bundle(["cat", "/n0", "/n39"])
+    layers = []
+    for number in range(40):
+        layers.append(c.path("a-layer-with-a-long-name-%d" % number))
+        os.mkdir(layers[-1])
+        with open("%s/n%d" % (layers[-1], number), "w", encoding="ascii") as file:
+            file.write("%d\n" % number)
+    os.rename(box.rootfs, c.path("base"))
+    os.mkdir(box.rootfs)
+    mount = enc(_1="overlay", _2="overlay",
+                _4=["ro", "lowerdir=" + ":".join(layers + [c.path("base")])])
+    with shim.Shim(c, box) as s:
+        io = s.stdio()
+        s.run(box, io, rootfs=[mount])
+        s.wait(box)
+        h.eq("0\n39\n", io.join())
+        s.delete(box)
+
+
+@h.test("shim: a mount that fails is told of, and the others are taken away")
+def _(c):
+    box = c.bundle(["true"])
+    good = enc(_1="bind", _2=box.rootfs, _4=["rbind", "ro"])
+    bad = enc(_1="nosuchfs", _2="x")
+    with shim.Shim(c, box) as s:
+        words = s.main.refused(shim.UNKNOWN, "Create",
+                               s.create_payload(box, rootfs=[good, bad]))
+        h.has("failed to mount rootfs component: mount of type \"nosuchfs\"", words)
+        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+            h.lacks(box.path, file.read())
+
+
+@h.test("shim: its name by -v, and what it can do by -info")
+def _(c):
+    box = c.bundle(["true"])
+    with shim.Shim(c, box) as s:
+        out = subprocess.run([s.binary, "-v"], capture_output=True, check=True).stdout
+        h.has(b"containerd-shim-coracle-v2", out)
+        info = shim.dec(subprocess.run([s.binary, "-info"], capture_output=True, check=True,
+                                       stdin=subprocess.DEVNULL).stdout)
+        h.has("coracle", text(info, 1))
+        h.has('"ociVersionMin"', text(shim.dec(one(info, 4)), 2))
+
+
+if __name__ == "__main__":
+    h.main()
