@@ -5,6 +5,7 @@
 #include "runtime/execute/execute.h"
 #include "runtime/store/container.h"
 #include "runtime/sys/file.h"
+#include "runtime/sys/protobuf.h"
 #include "shim/containerd/rootfs.h"
 #include "spec/error.h"
 #include "spec/text.h"
@@ -19,6 +20,7 @@ namespace {
 constexpr char kDefaultRoot[] = "/run/containerd/coracle";
 constexpr char kStateRoot[] = "state-root";
 constexpr char kAddress[] = "address";
+constexpr char kExit[] = "exit";
 
 std::string read_small(const std::string& bundle, const char* name) {
   std::string text;
@@ -53,6 +55,25 @@ void write_address(const std::string& bundle, const std::string& address) {
 }
 
 std::string read_address(const std::string& bundle) { return read_small(bundle, kAddress); }
+
+void write_exit(const std::string& bundle, const Exit& exit) {
+  sys::ProtoWriter out;
+  out.number(1, exit.pid).number(2, exit.status).signed_number(3, exit.at.seconds);
+  replace_small(bundle, kExit, out.signed_number(4, exit.at.nanoseconds).text());
+}
+
+Exit read_exit(const std::string& bundle) {
+  Exit exit;
+  const std::string bytes = read_small(bundle, kExit);
+  sys::ProtoReader in(bytes);
+  while (in.next()) {
+    if (in.field() == 1) exit.pid = static_cast<uint32_t>(in.number());
+    if (in.field() == 2) exit.status = static_cast<uint32_t>(in.number());
+    if (in.field() == 3) exit.at.seconds = static_cast<int64_t>(in.number());
+    if (in.field() == 4) exit.at.nanoseconds = static_cast<int32_t>(in.number());
+  }
+  return exit;
+}
 
 void remove_container(const std::string& root, const std::string& id, const std::string& rootfs) {
   auto container = store::Container::open_for_removal(root, id);

@@ -51,11 +51,14 @@ void remove_leftovers(const Invocation& invocation) {
   const std::string bundle = invocation.bundle.empty() ? "." : invocation.bundle;
   std::string root = read_state_root(bundle);
   if (root.empty()) root = state_root("", invocation.name_space);
-  const pid_t pid = recorded_pid(root, invocation.id);
+  Exit exit = read_exit(bundle);
+  if (exit.pid == 0) {
+    const pid_t pid = recorded_pid(root, invocation.id);
+    exit = {static_cast<uint32_t>(pid), kSignalled + SIGKILL, sys::now()};
+  }
   remove_container(root, invocation.id, cat(bundle, "/rootfs"));
   remove_dead_socket(read_address(bundle));
-  const std::string answer =
-      delete_response(static_cast<uint32_t>(pid), kSignalled + SIGKILL, sys::now());
+  const std::string answer = delete_response(exit.pid, exit.status, exit.at);
   if (int r = sys::print(answer)) throw Error("standard output", r);
 }
 

@@ -68,6 +68,7 @@ class Service {
   // service_end.cc
   void process_ended(const std::string& id, const std::string& exec_id, int wait_status);
   void settle_ends(Container& container);
+  void record_end(const Container& container);
   void tell_end(Container& container, Process& process);
   void delete_task(Call call, std::string_view payload);
   void delete_exec(Call call, Container& container, Process& process);

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "runtime/log.h"
 #include "runtime/sys/process.h"
 #include "shim/containerd/bundle.h"
 #include "shim/containerd/service.h"
@@ -39,7 +40,20 @@ void Service::settle_ends(Container& container) {
   if (container.init.ended && !container.init.starting && !live) {
     check_memory(container);
     container.oom_watch.reset();
+    record_end(container);
     tell_end(container, container.init);
+  }
+}
+
+// Should we die before containerd has been told, `delete` tells it. Without it the exit is still
+// ours to tell.
+void Service::record_end(const Container& container) {
+  const Process& init = container.init;
+  try {
+    write_exit(container.bundle,
+               {static_cast<uint32_t>(init.pid), init.exit_status, init.exited_at});
+  } catch (const Error& e) {
+    log::warning(e.what());
   }
 }
 
