@@ -80,12 +80,29 @@ void Loop::run_timers() {
   }
 }
 
+void Loop::when_idle(int ms, Act act) {
+  idle_ms_ = ms;
+  idle_ = std::move(act);
+}
+
+int Loop::wait(epoll_event* events, int most) {
+  int timeout = until_next_timer();
+  const bool may_idle = idle_ && (timeout < 0 || timeout > idle_ms_);
+  int count = epoll_wait(epoll_.get(), events, most, may_idle ? idle_ms_ : timeout);
+  if (count == 0 && may_idle) {
+    guarded(idle_);
+    timeout = until_next_timer();
+    count = epoll_wait(epoll_.get(), events, most, timeout);
+  }
+  if (count < 0 && errno != EINTR) throw Error("epoll_wait", errno);
+  return count;
+}
+
 void Loop::run() {
   constexpr int kMost = 32;
   epoll_event events[kMost];
   while (!stopped_) {
-    const int count = epoll_wait(epoll_.get(), events, kMost, until_next_timer());
-    if (count < 0 && errno != EINTR) throw Error("epoll_wait", errno);
+    const int count = wait(events, kMost);
     for (int i = 0; i < count; ++i) {
       const auto found = entries_.find(events[i].data.u64);
       if (found == entries_.end()) continue;  // forgotten by an earlier callback of this round

@@ -29,6 +29,9 @@ class Loop {
   void run();
   void stop() { stopped_ = true; }
 
+  // Calls `act` whenever nothing has happened for `ms`: once, until something happens again.
+  void when_idle(int ms, Act act);
+
   // Calls `act` once, `ms` from now. The number is for cancel(), which takes any number.
   uint64_t after(int ms, Act act);
   void cancel(uint64_t timer) { timers_.erase(timer); }
@@ -43,6 +46,7 @@ class Loop {
   void change(uint64_t id, uint32_t events);
   void remove(uint64_t id);
   int until_next_timer() const;
+  int wait(epoll_event* events, int most);
   template <typename Callback>
   void guarded(const Callback& callback);
   void run_timers();
@@ -56,6 +60,8 @@ class Loop {
   // Shared, so that a callback that forgets itself ends before it is destroyed.
   std::map<uint64_t, std::shared_ptr<Entry>> entries_;
   std::map<uint64_t, Timer> timers_;
+  Act idle_;
+  int idle_ms_ = 0;
   bool stopped_ = false;
 };
 

@@ -1,7 +1,6 @@
 #include "shim/containerd/daemon.h"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -10,6 +9,7 @@
 
 #include "runtime/log.h"
 #include "runtime/sys/file.h"
+#include "runtime/sys/memory.h"
 #include "runtime/sys/protobuf.h"
 #include "runtime/sys/unix_socket.h"
 #include "shim/containerd/service.h"
@@ -81,6 +81,8 @@ int serve(sys::Fd channel) {
     signalfd_siginfo info;
     if (read(signals.get(), &info, sizeof(info)) > 0) service.leave_if_idle();
   });
+  constexpr int kIdleMs = 500;
+  loop.when_idle(kIdleMs, sys::release_idle_memory);
   loop.run();
   return 0;
 }

@@ -75,7 +75,7 @@ void Server::serve(uint64_t id, uint32_t events) {
 }
 
 void Server::read_from(uint64_t id, Connection& c) {
-  char bytes[16384];
+  char bytes[4096];  // more than most requests
   for (;;) {
     const ssize_t n = recv(c.socket.get(), bytes, sizeof(bytes), 0);
     if (n < 0 && errno == EINTR) continue;
