@@ -28,7 +28,7 @@ using spec::Error;
 
 namespace {
 
-constexpr int kBacklog = 128;
+constexpr int kBacklog = 4096;  // as Go listens; the kernel takes no more than somaxconn
 
 // In this order, as containerd's own shims look for them.
 constexpr std::string_view kGroupAnnotations[] = {"io.containerd.runc.v2.group",
