@@ -1,6 +1,7 @@
 #include "shim/children.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -56,11 +57,20 @@ void send_report(const Outcome& outcome) {
   }
 }
 
-[[noreturn]] void run_worker(const Children::Task& task) {
+void wait_at_gate() {
+  constexpr int kLongestMs = 10'000;
+  pollfd gate = {sys::kWorkerGate, POLLIN, 0};
+  const int ready = poll(&gate, 1, kLongestMs);
+  if (ready < 0) throw Error("poll", errno);
+  if (ready == 0) throw Error("the logger is not ready after 10 s");
+}
+
+[[noreturn]] void run_worker(const Children::Task& task, bool gated) {
   const sys::Fd log(sys::kWorkerLog);
   log::use_descriptor(log::descriptor() != nullptr ? &log : nullptr);
   Outcome outcome;
   try {
+    if (gated) wait_at_gate();
     outcome = task();
   } catch (const std::exception& e) {
     outcome.error = *e.what() != '\0' ? e.what() : "failed without a word";
@@ -117,20 +127,20 @@ void Children::reap() {
 }
 
 void Children::work(Task task, Done done) {
-  work({&null_, &null_, &null_}, std::move(task), std::move(done));
+  work({{&null_, &null_, &null_}}, std::move(task), std::move(done));
 }
 
-void Children::work(const sys::Fd* const (&stdio)[3], Task task, Done done) {
+void Children::work(const Files& files, Task task, Done done) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
     throw Error("socketpair", errno);
   sys::Fd ours(pair[0]);
   const sys::Fd theirs(pair[1]);
-  sys::WorkerFiles files{{}, &theirs, log::descriptor()};
-  for (int i = 0; i < 3; ++i) files.stdio[i] = *stdio[i] ? stdio[i] : &null_;
-  const pid_t pid = sys::fork_worker(files);
+  sys::WorkerFiles given{{}, &theirs, log::descriptor(), files.gate};
+  for (int i = 0; i < 3; ++i) given.stdio[i] = *files.stdio[i] ? files.stdio[i] : &null_;
+  const pid_t pid = sys::fork_worker(given);
   if (pid < 0) throw Error("fork", pid);
-  if (pid == 0) run_worker(task);
+  if (pid == 0) run_worker(task, files.gate != nullptr && *files.gate);
   ++working_;
   auto socket = std::make_shared<sys::Fd>(std::move(ours));
   expect(pid, [this, socket, done = std::move(done)](int status) {

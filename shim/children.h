@@ -38,9 +38,14 @@ class Children {
   // What to do when the child `pid` has ended.
   void expect(pid_t pid, Ended ended);
   // `stdio` (none: /dev/null) become the worker's 0, 1 and 2, and so those of a process that it
-  // makes; every other descriptor is closed in it. `done` is called when the worker has ended.
-  // Throws spec::Error.
-  void work(const sys::Fd* const (&stdio)[3], Task task, Done done);
+  // makes; every other descriptor is closed in it. With a `gate` it waits until that can be read
+  // from (or is at its end) before it begins. `done` is called when the worker has ended. Throws
+  // spec::Error.
+  struct Files {
+    const sys::Fd* stdio[3];
+    const sys::Fd* gate = nullptr;
+  };
+  void work(const Files& files, Task task, Done done);
   // With /dev/null.
   void work(Task task, Done done);
   size_t working() const { return working_; }

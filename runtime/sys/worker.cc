@@ -9,15 +9,17 @@
 
 #include <cerrno>
 
+#include "runtime/sys/pipe.h"
+
 namespace coracle::sys {
 namespace {
 
-constexpr int kFirstOther = kWorkerLog + 1;
+constexpr int kFirstOther = kWorkerGate + 1;
 
 // Out of the way of the numbers that are about to be given. -1 for none.
-int park(const Fd* fd) {
+int park(const Fd* fd, int first = kFirstOther) {
   if (fd == nullptr || !*fd) return -1;
-  return fd->get() >= kFirstOther ? fd->get() : fcntl(fd->get(), F_DUPFD_CLOEXEC, kFirstOther);
+  return fd->get() >= first ? fd->get() : fcntl(fd->get(), F_DUPFD_CLOEXEC, first);
 }
 
 void place(int from, int to, int flags) {
@@ -40,10 +42,11 @@ void become_daemon(const Fd& channel) {
 void become_worker(const WorkerFiles& files, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (getppid() != parent) leave_worker(1);  // it died before that
-  int sources[5];
+  int sources[kFirstOther];
   for (int i = 0; i < 3; ++i) sources[i] = park(files.stdio[i]);
   sources[kWorkerSocket] = park(files.socket);
   sources[kWorkerLog] = park(files.log);
+  sources[kWorkerGate] = park(files.gate);
   for (int fd = 0; fd < kFirstOther; ++fd) place(sources[fd], fd, fd < 3 ? 0 : O_CLOEXEC);
   syscall(SYS_close_range, kFirstOther, ~0U, 0);
   sigset_t none;
@@ -51,7 +54,53 @@ void become_worker(const WorkerFiles& files, pid_t parent) {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+std::vector<char*> pointers(const std::vector<std::string>& words) {
+  std::vector<char*> out;
+  for (const std::string& word : words) out.push_back(const_cast<char*>(word.c_str()));
+  out.push_back(nullptr);
+  return out;
+}
+
+// `report` is told errno if the program cannot be executed, and closed if it can.
+[[noreturn]] void become_program(char** argv, char** envp, const std::vector<const Fd*>& files,
+                                 const Fd& report) {
+  setsid();
+  const int count = 3 + static_cast<int>(files.size());
+  const int told = park(&report, count + 1);
+  const Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  std::vector<int> sources(3, park(&null, count + 1));
+  for (const Fd* file : files) sources.push_back(park(file, count + 1));
+  for (int fd = 0; fd < count; ++fd) place(sources[static_cast<size_t>(fd)], fd, 0);
+  syscall(SYS_close_range, count, ~0U, CLOSE_RANGE_CLOEXEC);
+  signal(SIGPIPE, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  execve(argv[0], argv, envp);
+  const int error = errno;
+  // Should it fail, the program seems to have started and to have ended at once.
+  if (write(told, &error, sizeof(error)) < 0) leave_worker(126);
+  leave_worker(127);
+}
+
 }  // namespace
+
+int start_with_files(const std::vector<std::string>& argv, const std::vector<std::string>& envp,
+                     const std::vector<const Fd*>& files, pid_t& pid) {
+  Fd reader, writer;
+  if (int r = make_pipe(reader, writer)) return r;
+  std::vector<char*> args = pointers(argv), env = pointers(envp);
+  pid = fork();
+  if (pid < 0) return -errno;
+  if (pid == 0) become_program(args.data(), env.data(), files, writer);
+  writer.reset();
+  int error = 0;
+  ssize_t n;
+  do {
+    n = read(reader.get(), &error, sizeof(error));
+  } while (n < 0 && errno == EINTR);
+  return n == static_cast<ssize_t>(sizeof(error)) ? -error : 0;
+}
 
 pid_t fork_worker(const WorkerFiles& files) {
   const pid_t parent = getpid();

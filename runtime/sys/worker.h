@@ -4,6 +4,9 @@
 
 #include <sys/types.h>
 
+#include <string>
+#include <vector>
+
 #include "runtime/sys/fd.h"
 
 namespace coracle::sys {
@@ -15,8 +18,10 @@ inline constexpr int kWorkerLog = 4;
 struct WorkerFiles {
   const Fd* stdio[3];
   const Fd* socket;
-  const Fd* log;  // or null
+  const Fd* log;             // or null
+  const Fd* gate = nullptr;  // or null; becomes kWorkerGate
 };
+inline constexpr int kWorkerGate = 5;
 
 // fork(2) for a process of one thread. The child's pid, 0 in the child, or -errno.
 pid_t fork_worker(const WorkerFiles& files);
@@ -26,6 +31,12 @@ pid_t fork_worker(const WorkerFiles& files);
 // 0 in the child, or -errno.
 inline constexpr int kDaemonChannel = 3;
 pid_t fork_daemon(const Fd& channel);
+
+// Starts argv[0] (a path) with the environment `envp`, /dev/null as 0, 1 and 2, `files` as 3, 4,
+// ... and nothing else open, in a session of its own. It outlives us. 0 or -errno, also of the
+// exec.
+int start_with_files(const std::vector<std::string>& argv, const std::vector<std::string>& envp,
+                     const std::vector<const Fd*>& files, pid_t& pid);
 
 // Ends the calling process: no destructors, no atexit functions.
 [[noreturn]] void leave_worker(int status);

@@ -97,12 +97,13 @@ void Service::create(Call call, std::string_view payload) {
   container->bundle = request->bundle;
   container->root = {state_root(container->options.root, settings_.name_space), true, false};
   container->init.stdio = request->stdio;
-  container->init.streams = std::make_unique<Streams>(loop_, request->stdio, default_delivery());
+  container->init.streams = std::make_unique<Streams>(
+      loop_, request->stdio, default_delivery(), Logger::Owner{request->id, settings_.name_space});
   const Streams& streams = *container->init.streams;
   const Options& options = container->options;
   const store::RootChoice& root = container->root;
   children_.work(
-      {&streams.child(0), &streams.child(1), &streams.child(2)},
+      {{&streams.child(0), &streams.child(1), &streams.child(2)}, streams.gate()},
       [&] { return create_container(*request, options, root); },
       [this, call, request](Outcome outcome) { created(call, *request, std::move(outcome)); });
   creating_[request->id] = std::move(container);
@@ -202,12 +203,13 @@ void Service::start_exec(Call call, Container& container, Process& process) {
     throw Refusal(Code::kFailedPrecondition,
                   cat("container ", container.id, " init process is not running"));
   }
-  process.streams = std::make_unique<Streams>(loop_, process.stdio, Delivery::kPiped);
+  process.streams = std::make_unique<Streams>(loop_, process.stdio, Delivery::kPiped,
+                                              Logger::Owner{container.id, settings_.name_space});
   const Streams& streams = *process.streams;
   const std::string& root = container.root.path;
   const std::string id = container.id, exec_id = process.id;
   children_.work(
-      {&streams.child(0), &streams.child(1), &streams.child(2)},
+      {{&streams.child(0), &streams.child(1), &streams.child(2)}, streams.gate()},
       [&] { return exec_process(root, id, process.spec, process.stdio.terminal); },
       [this, call, id, exec_id](Outcome outcome) {
         exec_started(call, id, exec_id, std::move(outcome));

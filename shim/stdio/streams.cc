@@ -61,19 +61,43 @@ Delivery default_delivery() {
   return selinux ? Delivery::kPiped : Delivery::kDirect;
 }
 
-Streams::Streams(Loop& loop, const StdioPaths& paths, Delivery delivery) : loop_(loop) {
+Streams::Streams(Loop& loop, const StdioPaths& paths, Delivery delivery, const Logger::Owner& owner)
+    : loop_(loop) {
   if (!paths.in.empty()) open_input(paths.in, paths.terminal);
+  if (paths.out.starts_with(kBinaryScheme)) {
+    start_logger(paths, owner);
+  } else {
+    open_outputs(paths, delivery);
+  }
+}
+
+// A terminal has one output, and its process gets the pty instead of what is opened here. A log
+// file is for both streams, whatever the other one is said to be.
+void Streams::open_outputs(const StdioPaths& paths, Delivery delivery) {
   if (paths.terminal) {
-    // A terminal has one output, and its process gets the pty instead of what is opened here.
     if (paths.out.empty()) return;
     sys::Fd file = open_output(out_, paths.out, Delivery::kDirect);
     if (!out_.keeper) out_.keeper = std::move(file);
     return;
   }
   if (!paths.out.empty()) child_[kOut] = open_output(out_, paths.out, delivery);
-  if (paths.err.empty()) return;
-  const bool shared = paths.err == paths.out && paths.out.starts_with(kFile);
-  child_[kErr] = shared ? duplicate(child_[kOut]) : open_output(err_, paths.err, delivery);
+  if (paths.out.starts_with(kFile)) {
+    child_[kErr] = duplicate(child_[kOut]);
+  } else if (!paths.err.empty()) {
+    child_[kErr] = open_output(err_, paths.err, delivery);
+  }
+}
+
+void Streams::start_logger(const StdioPaths& paths, const Logger::Owner& owner) {
+  logger_ = std::make_unique<Logger>(loop_, paths.out, owner, [this] { check_drained(); });
+  if (paths.terminal) {
+    out_.keeper = std::move(logger_->output);
+    if (int r = sys::set_blocking(out_.keeper, false)) throw Error("pipe to the logger", r);
+    logger_->error.reset();
+    return;
+  }
+  child_[kOut] = std::move(logger_->output);
+  child_[kErr] = std::move(logger_->error);
 }
 
 // Opened for both reading and writing a fifo never waits for its other side (fifo(7)).
@@ -134,9 +158,12 @@ void Streams::ended() {
   input_.reset();
   out_.keeper.reset();
   err_.keeper.reset();
+  if (logger_) logger_->ready.reset();
 }
 
-bool Streams::is_drained() const { return !terminal_ && !out_.pump && !err_.pump; }
+bool Streams::is_drained() const {
+  return !terminal_ && !out_.pump && !err_.pump && (!logger_ || logger_->has_ended());
+}
 
 void Streams::check_drained() {
   if (!drained_ || !is_drained()) return;
@@ -148,13 +175,15 @@ void Streams::give_up() {
   terminal_.reset();
   out_.pump.reset();
   err_.pump.reset();
+  logger_.reset();
   check_drained();
 }
 
 void Streams::when_drained(std::function<void()> act) {
   drained_ = std::move(act);
   loop_.cancel(timer_);
-  if (!is_drained()) timer_ = loop_.after(kDrainMs, [this] { give_up(); });
+  const int longest = logger_ ? kLoggerMs : kDrainMs;
+  if (!is_drained()) timer_ = loop_.after(longest, [this] { give_up(); });
   check_drained();
 }
 

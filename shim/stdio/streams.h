@@ -24,6 +24,7 @@
 
 #include "runtime/sys/fd.h"
 #include "shim/loop.h"
+#include "shim/stdio/logger.h"
 #include "shim/stdio/pump.h"
 
 namespace coracle::shim {
@@ -42,13 +43,15 @@ Delivery default_delivery();
 class Streams {
  public:
   // Opens everything; nothing of it waits for a client. Throws spec::Error.
-  Streams(Loop& loop, const StdioPaths& paths, Delivery delivery);
+  Streams(Loop& loop, const StdioPaths& paths, Delivery delivery, const Logger::Owner& owner);
   Streams(const Streams&) = delete;
   Streams& operator=(const Streams&) = delete;
   ~Streams() { loop_.cancel(timer_); }
 
   // What becomes the process's 0, 1 or 2; no descriptor means /dev/null. Gone after started().
   const sys::Fd& child(int number) const { return child_[number]; }
+  // To be waited for before the process is made; none unless there is a logger.
+  const sys::Fd* gate() const { return logger_ ? &logger_->ready : nullptr; }
   // The process was made; `console` is its pty's master, if there is one.
   void started(sys::Fd console);
   // CloseIO: the end of stdin, once the client has closed its side too.
@@ -61,6 +64,8 @@ class Streams {
   // still comes then is lost); at once if there is nothing to wait for. Only the last `act` counts.
   void when_drained(std::function<void()> act);
   static constexpr int kDrainMs = 10'000;
+  // A logger has this long for what it has read, before it is told to end.
+  static constexpr int kLoggerMs = 3'000;
 
  private:
   struct Output {
@@ -70,6 +75,8 @@ class Streams {
   };
   sys::Fd open_output(Output& output, const std::string& path, Delivery delivery);
   void open_input(const std::string& path, bool terminal);
+  void open_outputs(const StdioPaths& paths, Delivery delivery);
+  void start_logger(const StdioPaths& paths, const Logger::Owner& owner);
   bool is_drained() const;
   void check_drained();
   void give_up();
@@ -81,6 +88,7 @@ class Streams {
   Output out_;
   Output err_;
   std::unique_ptr<TerminalPump> terminal_;
+  std::unique_ptr<Logger> logger_;
   std::function<void()> drained_;
   uint64_t timer_ = 0;
 };

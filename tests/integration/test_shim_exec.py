@@ -241,6 +241,60 @@ def _(c):
             h.eq("one\ntwo\nthree\n", file.read())
 
 
+def logger(c, body):
+    """A program for a binary:// URI."""
+    path = c.path("logger")
+    with open(path, "w", encoding="ascii") as file:
+        file.write("#!/bin/sh\n" + body)
+    os.chmod(path, 0o755)
+    return "binary://" + path
+
+
+@h.test("shim: a binary:// logger gets the output, its words, and its time")
+def _(c):
+    box = c.bundle(["sh", "-c", "echo one; echo two >&2"])
+    uri = logger(c, """exec >%s 2>&1
+echo "$@"; env | grep ^CONTAINER | sort; [ "$(ls /proc/self/fd | wc -l)" -lt 8 ] && echo tidy
+touch %s; echo >&5; exec 5>&-
+cat <&3; cat <&4; sleep 0.5; echo end
+""" % (c.path("got"), c.path("ready")))
+    with shim.Shim(c, box) as s:
+        uri += "?key=some%20value&flag"
+        s.create(box, paths={"_out": uri, "_err": uri})
+        h.true(os.path.exists(c.path("ready")), "the logger was not waited for")
+        s.start(box)
+        h.eq(0, s.wait(box))
+        s.delete(box)
+        with open(c.path("got"), encoding="ascii") as file:
+            h.eq("key some value flag\nCONTAINER_ID=%s\nCONTAINER_NAMESPACE=test\ntidy\n"
+                 "one\ntwo\nend\n" % box.id, file.read())
+
+
+@h.test("shim: a binary:// logger of a terminal, and one that does not end by itself")
+def _(c):
+    box = c.bundle(["tty"], terminal=True)
+    uri = logger(c, "exec 5>&-; cat <&3 >%s; exec sleep 1000\n" % c.path("got"))
+    with shim.Shim(c, box) as s:
+        s.run(box, paths={"_terminal": True, "_out": uri})
+        h.eq(0, s.wait(box))
+        start = time.monotonic()
+        s.delete(box)
+        h.true(time.monotonic() - start < 8, "delete waited for the logger")
+        with open(c.path("got"), encoding="ascii") as file:
+            h.has("/dev/", file.read())
+
+
+@h.test("shim: a logger that is not there fails the create")
+def _(c):
+    box = c.bundle(["true"])
+    with shim.Shim(c, box) as s:
+        words = s.main.refused(shim.UNKNOWN, "Create", s.create_payload(
+            box, paths={"_out": "binary:///no/such/logger"}))
+        h.has("/no/such/logger", words)
+        s.create(box)
+        s.delete(box)
+
+
 @h.test("shim: many bytes through stdout cost the shim nothing, and none is lost")
 def _(c):
     size = 200 << 20
