@@ -77,7 +77,9 @@ void Bus::fail(std::string_view what, long error) const {
 }
 
 void Bus::send(std::string_view bytes, const sys::Deadline& deadline) {
-  if (int r = sys::send_stream(socket_, bytes, deadline)) fail("send", r);
+  const int r = sys::send_stream(socket_, bytes, deadline);
+  // EPIPE: it is gone, and what it said before is there to be read.
+  if (r && r != -EPIPE) fail("send", r);
 }
 
 // At least one byte more in the buffer.
