@@ -18,6 +18,7 @@
 #include "runtime/init/syscall.h"
 #include "runtime/plan/builder.h"
 #include "runtime/plan/namespaces.h"
+#include "runtime/sys/child_stack.h"
 #include "spec/error.h"
 #include "spec/text.h"
 
@@ -159,24 +160,6 @@ int launcher_main(void* argument) {
   return 0;
 }
 
-class SharedPage {
- public:
-  SharedPage() {
-    address_ = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (address_ == MAP_FAILED) throw Error("mmap for the launcher", errno);
-  }
-  ~SharedPage() { munmap(address_, kSize); }
-  SharedPage(const SharedPage&) = delete;
-  SharedPage& operator=(const SharedPage&) = delete;
-  Outcome* outcome() { return static_cast<Outcome*>(address_); }
-  // The stack grows down from the end, away from the outcome at the start.
-  void* stack_top() { return static_cast<char*>(address_) + kSize; }
-
- private:
-  static constexpr size_t kSize = 64 * 1024;
-  void* address_;
-};
-
 [[noreturn]] void throw_outcome(const Launcher& l, const Outcome& outcome) {
   const int error = static_cast<int>(-outcome.pid);
   if (outcome.failed_join == -2) throw Error("linux.timeOffsets: /proc/self/timens_offsets", error);
@@ -193,13 +176,14 @@ bool joins_time(const Launcher& l) {
 }
 
 long run_launcher(Launcher& l, int& pidfd) {
-  SharedPage page;
+  sys::ChildStack<Outcome> page;
+  if (!page) throw Error("mmap for the launcher", errno);
   l.outcome = page.outcome();
   *l.outcome = {-ECHILD, -1, -1};
   l.args.pidfd = reinterpret_cast<uintptr_t>(&l.outcome->pidfd);
   int flags = CLONE_VFORK | CLONE_FILES | SIGCHLD;
   if (!joins_time(l)) flags |= CLONE_VM;
-  const pid_t launcher = ::clone(launcher_main, page.stack_top(), flags, &l);
+  const pid_t launcher = ::clone(launcher_main, page.top(), flags, &l);
   if (launcher < 0) throw Error("clone of the launcher", errno);
   while (waitpid(launcher, nullptr, __WALL) < 0 && errno == EINTR) {
   }

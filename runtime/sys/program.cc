@@ -18,6 +18,7 @@
 #include <cerrno>
 #include <vector>
 
+#include "runtime/sys/child_stack.h"
 #include "runtime/sys/process.h"
 
 namespace coracle::sys {
@@ -204,24 +205,7 @@ int child_main(void* argument) { become(*static_cast<Child*>(argument)); }
 
 // ---- the parent's side ----
 
-class SharedPages {
- public:
-  SharedPages() {
-    address_ = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  }
-  ~SharedPages() {
-    if (*this) munmap(address_, kSize);
-  }
-  SharedPages(const SharedPages&) = delete;
-  SharedPages& operator=(const SharedPages&) = delete;
-  explicit operator bool() const { return address_ != MAP_FAILED; }
-  Outcome* outcome() { return static_cast<Outcome*>(address_); }
-  void* stack_top() { return static_cast<char*>(address_) + kSize; }
-
- private:
-  static constexpr size_t kSize = 64 * 1024;
-  void* address_;
-};
+using SharedPages = ChildStack<Outcome>;
 
 // No handler of ours may run in a child that shares our memory.
 class SignalsBlocked {
@@ -247,7 +231,7 @@ void reap(pid_t pid) {
 // In our namespaces: our memory is borrowed until the exec, as by vfork(2).
 int clone_here(Child& child, SharedPages& pages) {
   int flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;
-  pid_t pid = clone(child_main, pages.stack_top(), flags, &child, &child.outcome->pidfd);
+  pid_t pid = clone(child_main, pages.top(), flags, &child, &child.outcome->pidfd);
   if (pid < 0) return -errno;
   child.outcome->pid = pid;
   return 0;

@@ -68,7 +68,7 @@ def _(c):
         h.eq(-62135596800, one(exited, 1) - (1 << 64))
 
 
-@h.test("shim: both versions of the service; others, and other methods, are unimplemented")
+@h.test("shim: both versions of the service; others, and other methods, are refused")
 def _(c):
     box = c.sleeper()
     with shim.Shim(c, box) as s:

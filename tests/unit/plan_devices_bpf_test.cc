@@ -99,7 +99,7 @@ bool run(const std::vector<uint64_t>& words, const Access& access) {
 // Every instruction can be reached: the verifier refuses the others.
 bool all_reachable(const std::vector<uint64_t>& words) {
   std::vector<bpf_insn> code(words.size());
-  std::memcpy(code.data(), words.data(), words.size() * 8);
+  if (!code.empty()) std::memcpy(code.data(), words.data(), words.size() * 8);
   std::vector<bool> reached(code.size() + 1);
   if (!code.empty()) reached[0] = true;
   for (size_t i = 0; i < code.size(); ++i) {
