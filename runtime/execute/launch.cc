@@ -42,6 +42,7 @@ struct Trampoline {
   uint64_t ignored_signals;
   uint32_t uid;
   uint32_t gid;
+  int user_namespace;  // a pidfd of who is in the one that the child joins itself; -1: none
   bool await_maps;
   bool in_userns;
   char plan_text[16];
@@ -65,10 +66,10 @@ struct Launcher {
   Outcome* outcome;
 };
 
-[[noreturn]] void leave(long error, const Trampoline& t) {
+[[noreturn]] void leave(plan::Call call, long error, const Trampoline& t) {
   plan::Message m{};
   m.kind = plan::MessageKind::kFailure;
-  m.call = plan::Call::k_execve;
+  m.call = call;
   m.step = UINT16_MAX;
   m.error = static_cast<int32_t>(-error);
   syscall(__NR_sendto, t.sync, &m, sizeof(m), MSG_NOSIGNAL, 0, 0);
@@ -120,7 +121,14 @@ void reset_signals(const Trampoline& t) {
       syscall(__NR_rt_sigaction, signal, &standard, 0, sizeof(uint64_t));
 }
 
+void join_user_namespace(const Trampoline& t) {
+  if (t.user_namespace < 0) return;
+  const long r = syscall(__NR_setns, t.user_namespace, CLONE_NEWUSER);
+  if (r < 0) leave(plan::Call::k_setns, r, t);
+}
+
 [[noreturn]] void enter_init(const Trampoline& t) {
+  join_user_namespace(t);
   if (t.await_maps) await_maps(t);
   if (t.in_userns) become_root_inside(t);
   reset_signals(t);
@@ -131,14 +139,17 @@ void reset_signals(const Trampoline& t) {
     if (t.slots[i] >= 0) syscall(__NR_fcntl, t.slots[i], F_SETFD, 0);
   const char* argv[] = {"coracle-init", t.plan_text, t.size_text, nullptr};
   const char* envp[] = {nullptr};
-  leave(syscall(__NR_execveat, t.init, "", argv, envp, AT_EMPTY_PATH), t);
+  const long r = syscall(__NR_execveat, t.init, "", argv, envp, AT_EMPTY_PATH);
+  leave(plan::Call::k_execve, r, t);
 }
 
 // Joins, then clones the init as a child of the launcher's parent (CLONE_PARENT), and is gone.
 int launcher_main(void* argument) {
   auto& l = *static_cast<Launcher*>(argument);
+  const uint32_t left = l.trampoline->user_namespace < 0 ? 0 : CLONE_NEWUSER;
   for (uint32_t i = 0; i < l.join_count; ++i) {
-    const long r = syscall(__NR_setns, l.slots[l.joins[i].slot], l.joins[i].nstype);
+    const uint32_t types = l.joins[i].nstype & ~left;
+    const long r = types == 0 ? 0 : syscall(__NR_setns, l.slots[l.joins[i].slot], types);
     if (r < 0) {
       *l.outcome = {r, -1, static_cast<int>(i)};
       return 1;
@@ -212,6 +223,17 @@ static clone_args clone_arguments(const Launch& l, int* pidfd) {
   return args;
 }
 
+// See kCloneUserLast.
+static int left_user_namespace(const Launch& l, const int32_t* slots) {
+  if ((l.clone.flags & plan::kCloneUserLast) == 0) return -1;
+  const plan::View view(l.block.data());
+  for (uint32_t i = 0; i < l.clone.join.count; ++i) {
+    const plan::Join& join = view.list<plan::Join>(l.clone.join)[i];
+    if ((join.nstype & CLONE_NEWUSER) != 0) return slots[join.slot];
+  }
+  return -1;
+}
+
 static Trampoline make_trampoline(const Launch& l, int init, int plan, int sync) {
   auto& header = *reinterpret_cast<plan::Header*>(l.block.data());
   Trampoline t{};
@@ -222,6 +244,7 @@ static Trampoline make_trampoline(const Launch& l, int init, int plan, int sync)
   t.slot_count = header.slots.count;
   t.first_fd = l.first_fd;
   t.ignored_signals = l.ignored_signals;
+  t.user_namespace = left_user_namespace(l, t.slots);
   t.uid = l.clone.uid;
   t.gid = l.clone.gid;
   t.await_maps = (l.clone.flags & plan::kCloneAwaitMaps) != 0;

@@ -72,6 +72,8 @@ Error start_failure(const plan::Message& m, const spec::Spec& spec, const std::s
 }
 
 Error failure(const plan::View& plan, const plan::Message& m, const std::string& rootfs) {
+  if (m.step >= plan.header().step_count && m.call == plan::Call::k_setns)
+    return Error("linux.namespaces: join user namespace", m.error);
   if (m.step >= plan.header().step_count) return Error("starting the container's init", m.error);
   const plan::Step& step = plan.begin()[m.step];
   if (step.op == Op::kResolveProgram) return not_found(program_name(plan), m.error);

@@ -106,6 +106,9 @@ inline constexpr uint32_t kCloneAwaitMaps = 2;   // new user namespace: wait for
 // In a user namespace, new or joined: the child becomes its root before the exec, or, where root
 // is not mapped, carries its capabilities over the exec as ambient ones.
 inline constexpr uint32_t kCloneInUserns = 4;
+// The joined user namespace is left for the child: the launcher needs the host's rights to have it
+// born in a cgroup that the container owns (cgroup-v2.rst, "Delegation Containment").
+inline constexpr uint32_t kCloneUserLast = 8;
 struct IdMaps {  // write /proc/PID/{uid_map,setgroups,gid_map} and let the init go on to its exec
   Ref uid_map;
   Ref gid_map;

@@ -80,6 +80,7 @@ std::vector<unsigned char> make_exec(const spec::Spec& spec, const spec::Process
   clone.join = d.b.list(&join, join.nstype != 0 ? 1 : 0);
   if (request.into_cgroup) clone.flags |= kCloneIntoCgroup;
   if (d.new_userns) clone.flags |= kCloneInUserns;
+  if (host.privileged) clone.flags |= kCloneUserLast;
   clone.uid = process.user.uid;
   clone.gid = process.user.gid;
   d.b.parent("", clone);
