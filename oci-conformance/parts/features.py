@@ -3,6 +3,7 @@ import json
 import os
 
 from bundle import bind, caps
+from mounts import maps_tmpfs
 from rules import eq, must, must_not, should_not, skip, true, untestable
 from seccomp import filtered, rule
 
@@ -120,7 +121,8 @@ def _(c):
                 entry.update(type="tmpfs", source="tmpfs", options=[option])
             box.config["mounts"].append(entry)
         return edit
-    outcomes = [accepted(c, with_option(o), o) for o in part(c, "mountOptions")]
+    unable = set() if maps_tmpfs() else {"idmap", "ridmap"}
+    outcomes = [accepted(c, with_option(o), o) for o in part(c, "mountOptions") if o not in unable]
     eq([], [(what, err) for good, what, err in outcomes if not good and what not in (
         "mand", "nomand")])
 

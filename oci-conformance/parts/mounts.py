@@ -4,7 +4,7 @@ import os
 import corner
 from bundle import bind, mount
 from case import mount_lines
-from rules import eq, may, must, must_not, should, should_not, true, untestable
+from rules import eq, may, must, must_not, should, should_not, skip, true, untestable
 
 # ---- root --------------------------------------------------------------------------------------
 
@@ -249,8 +249,15 @@ def _(c):
 MAP_ZERO = [{"containerID": 0, "hostID": 1000, "size": 1}]  # on disk 0, in the mount 1000
 
 
+def maps_tmpfs():
+    """Whether the kernel can map the ids of a tmpfs, where the suite's files are."""
+    return tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2]) >= (6, 3)
+
+
 def mapped(c, *options, user_namespace=False, **mappings):
     """stat of a file of host uid 0 and of one below, in a volume mounted with these mappings."""
+    if not maps_tmpfs():
+        skip("before Linux 6.3 a tmpfs cannot be id-mapped")
     top = c.path("volume")
     if not os.path.isdir(top):
         c.write("volume/file", "x")
@@ -325,6 +332,9 @@ def _(c):
 
 @should_not("M97", "config.md#linux-mount-options", "idmap is not given to the file system")
 def _(c):
+    if not maps_tmpfs():
+        skip("before Linux 6.3 a tmpfs cannot be id-mapped")
+
     def edit(box):
         entry = tmpfs("idmap")
         entry.update(uidMappings=MAP_ZERO, gidMappings=MAP_ZERO)
