@@ -171,4 +171,7 @@ for _error in ERRNOS:
 
 
 if __name__ == "__main__":
-    h.main()
+    if os.environ.get("CORACLE_SANITIZED"):
+        print("1..0 # SKIP most of the calls to be struck would be the sanitizer's own")
+    else:
+        h.main()
