@@ -99,6 +99,18 @@ void take_away(store::Container& container, const spec::Spec& spec, const Known&
   container.remove();
 }
 
+// On a full disk it goes on without the note: the record still names all there is, and deleting is
+// what makes room.
+static void note_stopping(store::Container& container) {
+  container.record().phase = store::Phase::kStopping;
+  try {
+    container.save();
+  } catch (const Error& e) {
+    if (e.code() != ENOSPC && e.code() != EDQUOT) throw;
+    log::debug(e.what());
+  }
+}
+
 void destroy(store::Container& container, bool force) {
   const Status status = container.status();
   if (status != Status::kStopped && !force)
@@ -108,8 +120,7 @@ void destroy(store::Container& container, bool force) {
     container.remove();
     return;
   }
-  container.record().phase = store::Phase::kStopping;
-  container.save();
+  note_stopping(container);
   std::optional<spec::Document> config;
   try {
     config.emplace(kept_config(container));
