@@ -53,8 +53,9 @@ void Creation::run(const plan::Clone& p) {
     if (slot != plan::kNoSlot) host_steps_.set(slot, std::move(start_socket_));
   }
   const uint32_t first = 3 + host_.listen_fds + request_.preserve_fds;
-  child_ = launch({block_, p, cgroup_.dir ? cgroup_.dir.get() : -1, first, ignored_signals(),
-                   request_.root.path});
+  child_ = launch_in_unit({block_, p, cgroup_.dir ? cgroup_.dir.get() : -1, first,
+                           ignored_signals(), request_.root.path},
+                          container_->record());
   placeholder_.reset();
   note_process();
 }

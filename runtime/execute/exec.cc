@@ -15,6 +15,7 @@
 #include "runtime/execute/intel_rdt.h"
 #include "runtime/execute/launch.h"
 #include "runtime/execute/lifecycle.h"
+#include "runtime/execute/unit.h"
 #include "runtime/execute/words.h"
 #include "runtime/log.h"
 #include "runtime/messages.h"
@@ -199,8 +200,10 @@ class Joining {
       cgroup = cgroup::open(mount, path);
       if (!sub.empty()) cgroup = cgroup::open_sub(cgroup, sub);
     }
-    return launch({block_, clone, cgroup.dir ? cgroup.dir.get() : -1, first, ignored_signals(),
-                   request_.root});
+    const Launch how{
+        block_, clone, cgroup.dir ? cgroup.dir.get() : -1, first, ignored_signals(), request_.root};
+    // systemd would move it to the top of the unit.
+    return sub.empty() ? launch_in_unit(how, container_.record()) : launch(how);
   }
 
   std::string cgroup_of_init() const {

@@ -247,7 +247,7 @@ static Trampoline make_trampoline(const Launch& l, int init, int plan, int sync)
   t.user_namespace = left_user_namespace(l, t.slots);
   t.uid = l.clone.uid;
   t.gid = l.clone.gid;
-  t.await_maps = (l.clone.flags & plan::kCloneAwaitMaps) != 0;
+  t.await_maps = l.await_go || (l.clone.flags & plan::kCloneAwaitMaps) != 0;
   t.in_userns = (l.clone.flags & plan::kCloneInUserns) != 0;
   print_number(t.plan_text, static_cast<uint64_t>(plan));
   print_number(t.size_text, header.size);

@@ -18,6 +18,7 @@ struct Launch {
   uint32_t first_fd = 3;              // fds from here on are closed in the init, but for the plan's
   uint64_t ignored_signals = 0;       // bit n-1: signal n is ignored by the caller
   const std::string& state_root;
+  bool await_go = false;  // the child waits for a message, as it does for id maps
 };
 
 struct Child {

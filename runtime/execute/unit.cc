@@ -1,5 +1,9 @@
 #include "runtime/execute/unit.h"
 
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+
 #include "runtime/cgroup/control.h"
 #include "runtime/cgroup/fs.h"
 #include "runtime/cgroup/settle.h"
@@ -95,6 +99,33 @@ void Creation::run(const plan::StartUnit& p) {
   if (placeholder_) check_place(placeholder_->pid(), path);
   cgroup_ = cgroup::open(cgroup_mount_, path);
   cgroup::enable_controllers(cgroup_mount_, cgroup_, controllers, cgroup::Pass::kWanted);
+}
+
+static Child launch_and_attach(const Launch& waiting, const store::Record& record) {
+  Child child = launch(waiting);
+  try {
+    connect_manager(record, kStartTimeoutMs).attach_process(record.unit, child.pid);
+  } catch (...) {
+    sys::pidfd_send_signal(child.pidfd, SIGKILL);  // ended already: as wanted
+    while (waitpid(child.pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    throw;
+  }
+  // Where there are id maps to be written, their step lets it go on. If it is gone, the next
+  // message from it that does not come will tell.
+  if ((waiting.clone.flags & plan::kCloneAwaitMaps) == 0) child.channel.send_go(0);
+  return child;
+}
+
+Child launch_in_unit(Launch to_launch, const store::Record& record) {
+  try {
+    return launch(to_launch);
+  } catch (const Error& e) {
+    if (e.code() != EACCES || record.unit.empty() || to_launch.cgroup < 0) throw;
+  }
+  to_launch.cgroup = -1;
+  to_launch.await_go = true;
+  return launch_and_attach(to_launch, record);
 }
 
 // ---- update ----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "runtime/execute/launch.h"
 #include "runtime/plan/plan.h"
 #include "runtime/store/container.h"
 #include "runtime/systemd/manager.h"
@@ -28,6 +29,11 @@ UnitPlan plan_unit(systemd::Manager& manager, const spec::Spec& spec, const plan
 
 // To the systemd that a container's unit is with, whatever environment this command has.
 systemd::Manager connect_manager(const store::Record& record, int timeout_ms);
+
+// launch() into the container's cgroup. An ordinary user outside of his systemd's cgroups (in a
+// login session) may not have a process born there, EACCES: then systemd moves it in while it
+// waits.
+Child launch_in_unit(Launch launch, const store::Record& record);
 
 // `update`: the limits as properties of a unit that runs. They are written to its cgroup besides,
 // afterwards.

@@ -104,13 +104,14 @@ std::string Bus::read_line(const sys::Deadline& deadline) {
 
 void Bus::authenticate(const sys::Deadline& deadline) {
   using namespace std::string_view_literals;
-  send("\0AUTH EXTERNAL\r\nDATA\r\n"sv, deadline);
+  // BEGIN goes with the first bytes, and messages not before the answer to them: a message that
+  // systemd (252) reads together with BEGIN it leaves lying until another one comes.
+  send("\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n"sv, deadline);
   std::string line = read_line(deadline);
   if (line == "DATA" || line == "DATA ") line = read_line(deadline);
   if (line.substr(0, 3) != "OK ") {
     fail(cat("does not let us in: ", spec::quoted(std::string_view(line).substr(0, 80))));
   }
-  send("BEGIN\r\n", deadline);
   if (is_private()) return;
   Message hello;
   hello.destination = "org.freedesktop.DBus";

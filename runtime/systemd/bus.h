@@ -6,9 +6,8 @@
 // machine id and the start of a bus to every use; what is left out here is most of it.
 //
 //   client                                  server
-//     | NUL AUTH EXTERNAL, DATA ------------> |  without a uid: in a user namespace we do not know
+//     | NUL AUTH EXTERNAL, DATA, BEGIN -----> |  without a uid: in a user namespace we do not know
 //     | <------------------- DATA, OK guid -- |  the one that the server sees
-//     | BEGIN ------------------------------> |
 //     | Hello, ... -------------------------> |  a bus only
 //
 // Every function throws spec::Error, with the address in the message, when the other side is gone,

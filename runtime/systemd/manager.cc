@@ -107,13 +107,23 @@ const UnitProperty* named_in(const std::string& words, const Properties& propert
   return nullptr;
 }
 
+// Where systemd does not say which: those that did not come from us.
+std::string annotations_in(const Properties& properties) {
+  std::string out;
+  for (const UnitProperty& p : properties) {
+    if (!p.origin.starts_with("annotations")) continue;
+    spec::append(out, out.empty() ? " (of what was asked by " : ", ", p.origin);
+  }
+  return out.empty() ? out : out + ")";
+}
+
 [[noreturn]] void fail_refused(std::string_view what, const Message& reply,
                                const Properties& properties) {
   std::string words = first_string(reply);
   if (words.empty()) words = reply.error_name;
   const std::string message = cat(what, ": systemd refuses: ", words);
   if (const UnitProperty* p = named_in(words, properties)) throw Error::at(p->origin, message);
-  throw Error(message);
+  throw Error(message + annotations_in(properties));
 }
 
 void check(std::string_view what, const Message& reply, const Properties& properties = {}) {

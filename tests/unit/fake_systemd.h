@@ -57,13 +57,12 @@ class FakeSystemd {
     return n > 0;
   }
   bool let_in() {
-    while (buffer_.find("DATA\r\n") == buffer_.npos)
+    // Not before BEGIN: systemd 252 loses sight of a message that comes right behind it.
+    while (buffer_.find("BEGIN\r\n") == buffer_.npos)
       if (!read_more()) return false;
+    if (buffer_ != std::string("\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n", 29)) return false;
+    buffer_.clear();
     write("DATA\r\nOK 0123456789abcdef0123456789abcdef\r\n");
-    size_t begin;
-    while ((begin = buffer_.find("BEGIN\r\n")) == buffer_.npos)
-      if (!read_more()) return false;
-    buffer_.erase(0, begin + 7);
     return true;
   }
   void serve(const Handler& handler) {
