@@ -148,15 +148,29 @@ static bool is_cgroup_step(Op op) {
          op == Op::kCgroupDelegate;
 }
 
+// Of the plan's steps those that concern the cgroup: before the clone, or, what would be in the way
+// of who makes the processes (a pids limit), after it.
+void Creation::run_cgroup_steps(bool after_clone) {
+  bool is_after = false;
+  for (const plan::Step& step : plan::View(block_.data())) {
+    if (step.op == Op::kClone) is_after = true;
+    if (is_cgroup_step(step.op) && is_after == after_clone) do_step(step);
+  }
+}
+
 void Creation::make_place() {
   try {
     record_intent();
-    for (const plan::Step& step : plan::View(block_.data()))
-      if (is_cgroup_step(step.op)) do_step(step);
+    run_cgroup_steps(false);
   } catch (...) {
     undo();
     throw;
   }
+}
+
+void Creation::announce() {
+  run_cgroup_steps(true);
+  run(plan::RecordCreated{});
 }
 
 void Creation::adopt(pid_t pid) {

@@ -39,7 +39,7 @@ class Creation {
   // The process that came into being there, a child of ours: it is on record from here on.
   void adopt(pid_t pid);
   // It is complete: the record says so, and the pid file is written.
-  void announce() { run(plan::RecordCreated{}); }
+  void announce();
   // `create` ends with it; with `foreground` it is also the start.
   void commit();
   // After a foreground commit: returns when the program runs, throws if it could not be executed.
@@ -63,6 +63,7 @@ class Creation {
   void plan();
   void plan_cgroup(plan::Request& request);
   void record_intent();
+  void run_cgroup_steps(bool after_clone);
   void note_process();
   void walk();
   void do_step(const plan::Step& step);

@@ -50,7 +50,18 @@ def _veth():
     return None
 
 
+def _criu():
+    if not shutil.which("criu"):
+        return "criu is not installed"
+    done = subprocess.run(["criu", "check"], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return None
+    errors = [line for line in done.stderr.splitlines() if "Error" in line]
+    return "criu cannot work on this kernel: " + (errors[-1] if errors else "criu check fails")
+
+
 CHECKS = {
+    "criu": _criu,
     "memory": lambda: _controller("memory"),
     "pids": lambda: _controller("pids"),
     "cpu": lambda: _controller("cpu"),
