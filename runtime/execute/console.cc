@@ -23,13 +23,22 @@ void send_descriptor(const std::string& path, const sys::Fd& fd, std::string_vie
   if (r < 0) throw Error(cat("send to ", path), r);
 }
 
+void suit_output(const sys::Fd& master) {
+  termios settings;
+  if (isatty(STDOUT_FILENO) || tcgetattr(master.get(), &settings) < 0) return;
+  settings.c_oflag &= ~static_cast<tcflag_t>(ONLCR);
+  tcsetattr(master.get(), TCSANOW, &settings);  // gone already: then nothing comes out of it
+}
+
 static_assert(sizeof(termios) <= 64);
 
 RawTerminal::RawTerminal() {
   termios settings;
   if (tcgetattr(STDIN_FILENO, &settings) < 0) return;  // no terminal: nothing to do
   memcpy(saved_, &settings, sizeof(settings));
+  const tcflag_t endings = settings.c_oflag & OPOST;
   cfmakeraw(&settings);
+  if (!isatty(STDOUT_FILENO)) settings.c_oflag |= endings;
   active_ = tcsetattr(STDIN_FILENO, TCSANOW, &settings) == 0;
 }
 

@@ -13,7 +13,13 @@ namespace coracle::execute {
 // Throws spec::Error. Paths longer than sun_path are reached through their directory.
 void send_descriptor(const std::string& path, const sys::Fd& fd, std::string_view data);
 
-// While it lives, the caller's terminal (if stdin is one) is in raw mode.
+// The pty behind `master` is shown in the foreground. Where our standard output is no terminal its
+// lines end as the program ended them, without the carriage return that only a screen needs
+// (ONLCR, termios(3)); else the pty adds it, as the caller's terminal, raw, does not.
+void suit_output(const sys::Fd& master);
+
+// While it lives, the caller's terminal (if stdin is one) is in raw mode. Where output goes
+// elsewhere, perhaps through a filter to that very terminal, it goes on ending lines itself.
 class RawTerminal {
  public:
   RawTerminal();

@@ -113,6 +113,7 @@ void Creation::run(const plan::ConsoleSend&) {
   await(plan::MessageKind::kDescriptor, current_, &master);
   if (request_.console_socket.empty()) {
     console_ = std::move(master);
+    if (foreground_) suit_output(console_);
   } else {
     send_descriptor(request_.console_socket, master, "/dev/pts/0");
   }

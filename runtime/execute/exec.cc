@@ -48,11 +48,10 @@ class Joining {
 
   int run() {
     prepare();
-    std::optional<SignalGate> gate;
-    if (!request_.detach) gate.emplace();
+    if (!request_.detach) gate_.emplace();
     start();
     if (request_.detach) return 0;
-    return exit_status(wait_foreground({child_.pid, child_.pidfd, console_}, *gate));
+    return exit_status(wait_foreground({child_.pid, child_.pidfd, console_}, *gate_));
   }
 
   Started run_detached() {
@@ -221,7 +220,10 @@ class Joining {
   }
 
   void hand_over_console() {
-    if (request_.console_socket.empty()) return;
+    if (request_.console_socket.empty()) {
+      if (gate_) suit_output(console_);
+      return;
+    }
     send_descriptor(request_.console_socket, console_, "/dev/pts/0");
     console_.reset();
   }
@@ -243,6 +245,7 @@ class Joining {
   HostSteps host_steps_;
   sys::Fd console_;
   Child child_;
+  std::optional<SignalGate> gate_;  // in the foreground
 };
 
 }  // namespace

@@ -162,6 +162,24 @@ def _(c):
     os.close(master)
 
 
+@h.test("lines end plainly where standard output is no terminal, and for a screen where it is")
+def _(c):
+    h.eq("one\ntwo\n", c.check_output(["echo", "-e", "one\\ntwo"], terminal=True))
+    box = c.up(c.sleeper())
+    h.eq("one\n", c.exec(box, "echo", "one", options=["-t"]).ok().out)
+    shown = c.bundle(["echo", "-e", "one\\ntwo"], terminal=True)
+    pid, master = pty.fork()
+    if pid == 0:
+        argv = h.runtime() + ["--root", c.root, "run", "-b", shown.path, shown.id]
+        try:
+            os.execvp(argv[0], argv)
+        finally:
+            os._exit(127)
+    h.eq(0, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    h.eq(b"one\r\ntwo\r\n", os.read(master, 4096))
+    os.close(master)
+
+
 @h.test("without terminal the container has none and cannot open /dev/tty")
 def _(c):
     out = c.check_output(["probe", "tty"])
