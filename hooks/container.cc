@@ -54,11 +54,12 @@ uint64_t differing_namespaces(pid_t pid) {
   return flags;
 }
 
-sys::Fd root_of(pid_t pid) {
-  std::string path = cat("/proc/", pid, "/root");
-  sys::Fd root = sys::open_at(sys::At::cwd(), path.c_str(), O_PATH | O_DIRECTORY);
-  if (!root) throw Error(path, root.error());
-  return root;
+// "root" or "cwd", which before the pivot is the container's root, as its init sees it.
+sys::Fd directory_of(pid_t pid, const char* name) {
+  std::string path = cat("/proc/", pid, "/", name);
+  sys::Fd directory = sys::open_at(sys::At::cwd(), path.c_str(), O_PATH | O_DIRECTORY);
+  if (!directory) throw Error(path, directory.error());
+  return directory;
 }
 
 // A file of the container by its path there, never through a link of procfs.
@@ -103,10 +104,11 @@ Interpreter interpreter_of(const sys::Fd& root, const std::string& path) {
 }  // namespace
 
 Entry::Entry(const Container& container, bool inside)
-    : inside_(inside), root_(root_of(container.pid)) {
+    : inside_(inside), root_(directory_of(container.pid, "root")) {
   join_.pidfd = container.pidfd;
   join_.namespaces = differing_namespaces(container.pid);
   join_.root = &root_;
+  if (!inside) directory_ = directory_of(container.pid, "cwd");
   // What was opened through /proc is of this process only if it still lives.
   if (sys::pidfd_wait(*container.pidfd, 0) != 0) throw Error("the container's process has ended");
   if (inside) {
@@ -127,6 +129,7 @@ void Entry::prepare(Command& command) {
     executable_ = sys::open_at(sys::At::cwd(), command.path.c_str(), O_PATH);
     if (!executable_) throw Error("open", executable_.error());
     command.or_path = true;
+    command.open_directory = &directory_;
   }
   command.executable = &executable_;
 }

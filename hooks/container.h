@@ -25,6 +25,7 @@ class Entry {
   sys::Fd root_;
   sys::Join join_;
   sys::Fd executable_;
+  sys::Fd directory_;  // the container's root before the pivot
 };
 
 }  // namespace coracle::hooks

@@ -20,6 +20,7 @@ void run_one(Kind kind, const spec::Hook& hook, std::string_view state, const Op
   command.args.assign(hook.args.begin(), hook.args.end());
   if (command.args.empty()) command.args.push_back(command.path);
   command.env.assign(hook.env.begin(), hook.env.end());
+  if (kind == Kind::kStartContainer && hook.env.empty()) command.env = options.program_env;
   command.directory = kind == Kind::kStartContainer ? "/" : std::string(options.bundle);
   std::optional<Entry> entry;
   if (kind == Kind::kCreateContainer || kind == Kind::kStartContainer) {
@@ -41,7 +42,7 @@ void run_hooks(Kind kind, const std::vector<spec::Hook>& hooks, std::string_view
     try {
       run_one(kind, hooks[i], state, options);
     } catch (Error& error) {
-      error.wrap(cat("hook ", name_of(kind), "[", i, "] ", hooks[i].path));
+      error.wrap(cat("error running ", name_of(kind), " hook #", i, ": ", hooks[i].path));
       // "If any poststop hook fails, the runtime MUST log a warning, but the remaining hooks and
       // lifecycle continue" (runtime.md).
       if (kind != Kind::kPoststop) throw;

@@ -10,10 +10,12 @@
 //   poststop         runtime's                the runtime      a warning; the next one runs
 //
 // Each hook gets the state document on its standard input, exactly the configured arguments and
-// environment, the bundle (startContainer: "/") as working directory, and nothing else of ours: no
-// descriptor, no blocked or ignored signal. It leads a process group of its own; that group is
-// killed when its time is up, and the hook when we die. What it leaves running behind it stays.
-// Its output is read and thrown away, but for the end of it that a failure's message shows.
+// environment (startContainer without one: that of the container's program, as ever), a working
+// directory (createContainer: the container's root; startContainer: "/"; else the bundle), and
+// nothing else of ours: no descriptor, no blocked or ignored signal. It leads a process group of
+// its own; that group is killed when its time is up, and the hook when we die. What it leaves
+// running behind it stays. Its output is read and thrown away, but for the end of it that a
+// failure's message shows.
 #pragma once
 
 #include <sys/types.h>
@@ -53,14 +55,15 @@ struct Container {
 struct Options {
   std::string_view bundle;               // absolute
   const Container* container = nullptr;  // must be set for createContainer and startContainer
+  std::vector<std::string> program_env;  // of the container's program; for startContainer
 };
 
 // Runs them in order, one after the other. `state` is the JSON text of the container's state; its
 // pid must be the one the hook sees: that in the container's pid namespace (1, if that is new) for
 // startContainer, ours for all others.
 //
-// Throws spec::Error: "hook createRuntime[1] /opt/x: exit status 3: no such bridge". For poststop
-// the same words go to `warnings`.
+// Throws spec::Error: "error running createRuntime hook #1: /opt/x: exit status 3: no such
+// bridge" (runc's words, as far as the number). For poststop the same words go to `warnings`.
 void run_hooks(Kind kind, const std::vector<spec::Hook>& hooks, std::string_view state,
                const Options& options, std::vector<std::string>& warnings);
 

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cctype>
 #include <cerrno>
 #include <climits>
 #include <ctime>
@@ -215,7 +216,8 @@ sys::Started start(const Command& command, const Pipe& in, const Pipe& out, cons
   program.or_path = command.or_path;
   program.argv = argv.data();
   program.envp = envp.data();
-  program.directory = command.directory.c_str();
+  program.open_directory = command.open_directory;
+  if (!command.open_directory) program.directory = command.directory.c_str();
   program.input = &in.read;
   program.output = &out.write;
   program.error = &err.write;
@@ -230,7 +232,9 @@ std::string judge(const siginfo_t& info) {
   if (info.si_code == CLD_EXITED) {
     return info.si_status == 0 ? "" : cat("exit status ", info.si_status);
   }
-  return cat("killed by signal ", info.si_status, " (", strsignal(info.si_status), ")");
+  std::string name = strsignal(info.si_status);
+  name[0] = static_cast<char>(tolower(name[0]));  // "bad system call" inside a sentence
+  return cat("killed by signal ", info.si_status, " (", name, ")");
 }
 
 }  // namespace

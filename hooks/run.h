@@ -15,7 +15,8 @@ struct Command {
   std::vector<std::string> args;  // argv[0] included
   std::vector<std::string> env;
   std::string directory;
-  const sys::Fd* executable = nullptr;  // as in sys::Program
+  const sys::Fd* open_directory = nullptr;  // instead of `directory`, as in sys::Program
+  const sys::Fd* executable = nullptr;      // as in sys::Program
   bool or_path = false;
   const sys::Join* join = nullptr;
 };

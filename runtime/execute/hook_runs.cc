@@ -1,14 +1,22 @@
 // Hooks at their place in a container's life: the state they are told, and where they run.
+#include <fcntl.h>
+#include <linux/openat2.h>
 #include <linux/sched.h>
+#include <sys/stat.h>
 
 #include "hooks/hooks.h"
 #include "runtime/cgroup/fs.h"
 #include "runtime/execute/lifecycle.h"
+#include "runtime/init/home.h"
 #include "runtime/log.h"
+#include "runtime/plan/process.h"
 #include "runtime/store/seccomp_cache.h"
 #include "runtime/store/state_document.h"
+#include "runtime/sys/file.h"
+#include "runtime/sys/metadata.h"
 #include "spec/capabilities.h"
 #include "spec/documents.h"
+#include "spec/text.h"
 
 namespace coracle::execute {
 
@@ -67,6 +75,32 @@ static plan::seccomp::Program filter_of(const spec::Spec& spec, const store::Con
   return store::cached_seccomp(root, *spec.linux->seccomp, told_before);
 }
 
+// As the init finds it for the program (find_home): "/" where the container does not say.
+static std::string home_of(uint32_t uid, pid_t init) {
+  const std::string root_path = spec::cat("/proc/", init, "/root");
+  const sys::Fd root = sys::open_at(sys::At::cwd(), root_path.c_str(), O_PATH | O_DIRECTORY);
+  if (!root) return "/";
+  const sys::Fd file = sys::open_at(root, "etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY,
+                                    RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+  struct stat st;
+  std::string passwd;
+  constexpr size_t kMostBytes = 4 << 20;
+  if (!file || sys::stat_fd(file, st) < 0 || !S_ISREG(st.st_mode)) return "/";
+  if (sys::read_all(file, passwd, kMostBytes) < 0) return "/";
+  char home[512];
+  init::HomeFinder finder(uid, home, sizeof(home));
+  return finder.read(passwd.data(), passwd.size()) || finder.finish() ? home : "/";
+}
+
+// What a startContainer hook has that brings no environment of its own.
+static std::vector<std::string> program_environment(const spec::Spec& spec, pid_t init) {
+  if (!spec.process) return {};
+  const plan::Environment e = plan::make_environment(*spec.process, 0);
+  std::vector<std::string> entries(e.entries.begin(), e.entries.end());
+  if (e.needs_home) entries.push_back("HOME=" + home_of(spec.process->user.uid, init));
+  return entries;
+}
+
 static bool has_pid_namespace(const spec::Spec& spec) {
   const spec::LinuxNamespace* ns = find_namespace(spec, "pid");
   return ns != nullptr && ns->path.empty();
@@ -102,6 +136,8 @@ void run_hooks(HookKind kind, const spec::Spec& spec, const store::Container& co
   hooks::Options options;
   options.bundle = container.record().bundle;
   if (init != nullptr) options.container = &inside;
+  if (kind == HookKind::kStartContainer)
+    options.program_env = program_environment(spec, inside.pid);
   std::vector<std::string> warnings;
   hooks::run_hooks(static_cast<hooks::Kind>(kind), list, state_text(kind, spec, container, status),
                    options, warnings);

@@ -32,14 +32,15 @@ static long attach_at(long tree, const char* path) {
 }
 
 // Absolute paths still mean the host's files afterwards; everything of the container is reached by
-// the fd.
+// the fd, and createContainer hooks find it as our working directory.
 long run(Context& c, const plan::AttachRoot& p) {
   const long tree = c.fd(p.slot);
   const long r = attach_at(tree, c.str(p.path));
   if (r < 0) return fail(c, Call::k_move_mount, r);
   c.root = static_cast<int>(tree);
   c.fd(p.slot) = -1;
-  return 0;
+  const long moved = syscall(__NR_fchdir, tree);
+  return moved < 0 ? fail(c, Call::k_chdir, moved) : 0;
 }
 
 // Without a pivot the host's mounts stay below the container's root. A user namespace made inside
@@ -75,8 +76,7 @@ static long enter_by_pivot(Context& c) {
 
 long run(Context& c, const plan::PivotRoot& p) {
   drop_parent(c);
-  long r = syscall(__NR_fchdir, c.root);
-  if (r < 0) return fail(c, Call::k_chdir, r);
+  long r;
   if ((p.flags & plan::kPivotHostMounts) != 0) {
     r = enter_among_host_mounts(c);
   } else {

@@ -161,6 +161,7 @@ void place(const Child& c, const Program& p) {
     leave(c, "chroot");
   }
   if (p.join && (p.join->namespaces & CLONE_NEWUSER)) become_root_inside(c);
+  if (p.open_directory && fchdir(p.open_directory->get()) != 0) leave(c, "fchdir");
   if (p.directory && chdir(p.directory) != 0) leave(c, "chdir");
 }
 

@@ -63,8 +63,9 @@ struct Program {
   bool or_path = false;            // ... and then `path` is tried
   char* const* argv = nullptr;     // null-terminated
   char* const* envp = nullptr;     // null-terminated
-  const char* directory = nullptr;  // working directory, resolved where the program runs
-  const Fd* input = nullptr;        // become 0, 1 and 2
+  const char* directory = nullptr;     // working directory, resolved where the program runs
+  const Fd* open_directory = nullptr;  // ... or one that is open already
+  const Fd* input = nullptr;           // become 0, 1 and 2
   const Fd* output = nullptr;
   const Fd* error = nullptr;
   const Join* join = nullptr;

@@ -43,6 +43,7 @@ void bind(const std::string& from, const std::string& to) {
 [[noreturn]] void be_init(const std::string& rootfs, bool inside, int ready) {
   sethostname("coracle-hooks", 13);
   mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+  if (chdir(rootfs.c_str()) != 0) _exit(10);
   if (inside) {
     bind(rootfs, rootfs);
     for (const char* dir : {"/bin", "/lib", "/lib64", "/usr", "/dev"}) bind(dir, rootfs + dir);
@@ -133,22 +134,22 @@ TEST_CASE("createContainer: the container's namespaces, the runtime's files") {
   if (!is_root()) return;
   Bundle b;
   FakeContainer c(b, false);
-  std::string look =
-      b.script("look",
-               "uname -n > host; readlink /proc/self/ns/pid /proc/self/ns/net > ns; pwd > pwd\n"
-               "mount -t tmpfs none rootfs && touch rootfs/inside; cat > state");
+  std::string look = b.script("look",
+                              "pwd > ../pwd; cd ..\n"
+                              "uname -n > host; readlink /proc/self/ns/pid /proc/self/ns/net > ns\n"
+                              "mount -t tmpfs none rootfs && touch rootfs/inside; cat > state");
   CHECK(run(b, {hook(look, {}, kPath)}, Kind::kCreateContainer, "{}", &c.container_).error == "");
   CHECK(b.read("host") == "coracle-hooks\n");
-  CHECK(b.read("pwd") == b.path() + "\n");
+  CHECK(b.read("pwd") == b.file("rootfs") + "\n");
   CHECK(b.read("state") == "{}");
   CHECK(has_line(b.read("ns"), link_of("/proc/self/ns/pid")));
   CHECK_FALSE(has_line(b.read("ns"), link_of("/proc/self/ns/net")));
   CHECK(b.read("rootfs/inside") == "(no file)");  // its mount is not the host's
   CHECK(run(b, {hook("/no/such/hook")}, Kind::kCreateContainer, "{}", &c.container_).error ==
-        "hook createContainer[0] /no/such/hook: open: No such file or directory");
+        "error running createContainer hook #0: /no/such/hook: open: No such file or directory");
   std::string bad = b.script("bad", "echo why >&2; exit 3");
   CHECK(run(b, {hook(bad)}, Kind::kCreateContainer, "{}", &c.container_).error ==
-        "hook createContainer[0] " + bad + ": exit status 3: why");
+        "error running createContainer hook #0: " + bad + ": exit status 3: why");
   CHECK(run(b, {hook("/bin/true")}, Kind::kCreateContainer, "{}", &c.container_).error == "");
 }
 
@@ -174,10 +175,10 @@ TEST_CASE("startContainer: the container's files and pid namespace") {
   spec::Hook slow = hook("/bin/sleep", {"sleep", "60"});
   slow.timeout = 1;
   CHECK(run(b, {slow}, Kind::kStartContainer, "{}", &c.container_).error ==
-        "hook startContainer[0] /bin/sleep: killed after its timeout of 1 s");
+        "error running startContainer hook #0: /bin/sleep: killed after its timeout of 1 s");
   std::string host_only = b.script("host-only", "exit 0");
   CHECK(run(b, {hook(host_only)}, Kind::kStartContainer, "{}", &c.container_).error ==
-        "hook startContainer[0] " + host_only + ": open " + host_only +
+        "error running startContainer hook #0: " + host_only + ": open " + host_only +
             ": No such file or directory");
 }
 
@@ -195,19 +196,22 @@ TEST_CASE("scripts of a container: interpreter arguments, chains, and none that 
         .error;
   };
   put("rootfs/flag", "#! \t/bin/sh -e \t\nfalse\nexit 0\n");
-  CHECK(start("/flag") == "hook startContainer[0] /flag: exit status 1");
+  CHECK(start("/flag") == "error running startContainer hook #0: /flag: exit status 1");
   put("rootfs/one", "#!/bin/sh\necho \"$0|$*\" > /out\n");
   put("rootfs/two", "#!/one  first second \n");
   CHECK(start("/two") == "");
   CHECK(b.read("rootfs/out") == "/one|first second /two x\n");
   put("rootfs/loop", "#!/loop\n");
-  CHECK(start("/loop") == "hook startContainer[0] /loop: /loop: Too many levels of symbolic links");
+  CHECK(start("/loop") ==
+        "error running startContainer hook #0: /loop: /loop: Too many levels of symbolic links");
   put("rootfs/empty", "#!\n");
   CHECK(start("/empty") ==
-        "hook startContainer[0] /empty: its interpreter cannot be read: Exec format error");
+        "error running startContainer hook #0: /empty: its interpreter cannot be read: Exec format "
+        "error");
   put("rootfs/long", "#!/" + std::string(400, 'x') + "\n");
   CHECK(start("/long") ==
-        "hook startContainer[0] /long: its interpreter cannot be read: Exec format error");
+        "error running startContainer hook #0: /long: its interpreter cannot be read: Exec format "
+        "error");
 }
 
 TEST_CASE("CVE-2019-5736: our binary is not to be had through a hook of the image") {
@@ -225,18 +229,23 @@ TEST_CASE("CVE-2019-5736: our binary is not to be had through a hook of the imag
   auto start = [&](const char* path) {
     return run(b, {hook(path)}, Kind::kStartContainer, "{}", &c.container_).error;
   };
-  CHECK(start("/link") ==
-        "hook startContainer[0] /link: open /link: Too many levels of symbolic links");
+  CHECK(
+      start("/link") ==
+      "error running startContainer hook #0: /link: open /link: Too many levels of symbolic links");
   CHECK(start("/proc/1/exe") ==
-        "hook startContainer[0] /proc/1/exe: open /proc/1/exe: Too many levels of symbolic links");
+        "error running startContainer hook #0: /proc/1/exe: open /proc/1/exe: Too many levels of "
+        "symbolic links");
   CHECK(start("/script") ==
-        "hook startContainer[0] /script: open /proc/1/exe: Too many levels of symbolic links");
+        "error running startContainer hook #0: /script: open /proc/1/exe: Too many levels of "
+        "symbolic links");
   CHECK(start("/proc/self/exe") ==
-        "hook startContainer[0] /proc/self/exe: open /proc/self/exe: No such file or directory");
+        "error running startContainer hook #0: /proc/self/exe: open /proc/self/exe: No such file "
+        "or directory");
   // A link that leaves the root leads nowhere but into the root.
   REQUIRE(symlink("../../../../../../etc/hostname", (rootfs + "/out-of-it").c_str()) == 0);
   CHECK(run(b, {hook("/out-of-it")}, Kind::kStartContainer, "{}", &c.container_).error ==
-        "hook startContainer[0] /out-of-it: open /out-of-it: No such file or directory");
+        "error running startContainer hook #0: /out-of-it: open /out-of-it: No such file or "
+        "directory");
 }
 
 TEST_CASE("startContainer is confined as the container's process is") {
@@ -284,7 +293,8 @@ TEST_CASE("a user namespace: the hook is its root") {
   Bundle b;
   chmod(b.path().c_str(), 0777);
   FakeContainer c(b, false, true);
-  std::string look = b.script("look", "id -u > who; id -G >> who; cat /proc/self/uid_map >> who");
+  std::string look =
+      b.script("look", "cd ..; id -u > who; id -G >> who; cat /proc/self/uid_map >> who");
   REQUIRE(chmod(look.c_str(), 0755) == 0);
   CHECK(run(b, {hook(look, {}, kPath)}, Kind::kCreateContainer, "{}", &c.container_).error == "");
   CHECK(b.read("who").substr(0, 4) == "0\n0\n");
@@ -299,9 +309,9 @@ TEST_CASE("a container that has ended, and none at all") {
   Bundle b;
   std::string ok = b.script("ok", "exit 0");
   CHECK(run(b, {hook(ok)}, Kind::kCreateContainer).error ==
-        "hook createContainer[0] " + ok + ": has no container to run in");
+        "error running createContainer hook #0: " + ok + ": has no container to run in");
   FakeContainer c(b, false);
   c.end();
   std::string error = run(b, {hook(ok)}, Kind::kCreateContainer, "{}", &c.container_).error;
-  CHECK(error.find("hook createContainer[0] " + ok + ": /proc/") == 0);
+  CHECK(error.find("error running createContainer hook #0: " + ok + ": /proc/") == 0);
 }

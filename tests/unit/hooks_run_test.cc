@@ -98,14 +98,15 @@ TEST_CASE("a failure names the hook, its place, the status and what it said") {
   std::string dies = b.script("dies", "kill -9 $$");
   std::string after = b.script("after", "touch after-ran");
   CHECK(run(b, {hook(good), hook(bad), hook(after)}).error ==
-        "hook createRuntime[1] " + bad + ": exit status 3: no such bridge; stdout: out");
+        "error running createRuntime hook #1: " + bad +
+            ": exit status 3: no such bridge; stdout: out");
   CHECK(b.read("after-ran") == "(no file)");
   CHECK(run(b, {hook(quiet)}, Kind::kPrestart).error ==
-        "hook prestart[0] " + quiet + ": exit status 4");
+        "error running prestart hook #0: " + quiet + ": exit status 4");
   CHECK(run(b, {hook(talk)}, Kind::kPoststart).error ==
-        "hook poststart[0] " + talk + ": exit status 5: stdout: hello");
+        "error running poststart hook #0: " + talk + ": exit status 5: stdout: hello");
   CHECK(run(b, {hook(dies)}).error ==
-        "hook createRuntime[0] " + dies + ": killed by signal 9 (Killed)");
+        "error running createRuntime hook #0: " + dies + ": killed by signal 9 (killed)");
 }
 
 TEST_CASE("poststop warns and goes on") {
@@ -115,8 +116,9 @@ TEST_CASE("poststop warns and goes on") {
   tests::HookResult r = run(b, {hook(bad), hook("/no/such/hook"), hook(after)}, Kind::kPoststop);
   CHECK(r.error == "");
   REQUIRE(r.warnings.size() == 2);
-  CHECK(r.warnings[0] == "hook poststop[0] " + bad + ": exit status 3");
-  CHECK(r.warnings[1] == "hook poststop[1] /no/such/hook: execve: No such file or directory");
+  CHECK(r.warnings[0] == "error running poststop hook #0: " + bad + ": exit status 3");
+  CHECK(r.warnings[1] ==
+        "error running poststop hook #1: /no/such/hook: execve: No such file or directory");
   CHECK(b.read("after-ran") == "");
 }
 
@@ -129,11 +131,11 @@ TEST_CASE("a program that is missing, not executable, or no program") {
     REQUIRE(sys::write_all(out, "\x01\x02\x03\x04") == 0);
   }
   CHECK(run(b, {hook("/no/such/hook")}).error ==
-        "hook createRuntime[0] /no/such/hook: execve: No such file or directory");
+        "error running createRuntime hook #0: /no/such/hook: execve: No such file or directory");
   CHECK(run(b, {hook(plain)}).error ==
-        "hook createRuntime[0] " + plain + ": execve: Permission denied");
+        "error running createRuntime hook #0: " + plain + ": execve: Permission denied");
   CHECK(run(b, {hook(junk)}).error ==
-        "hook createRuntime[0] " + junk + ": execve: Exec format error");
+        "error running createRuntime hook #0: " + junk + ": execve: Exec format error");
   CHECK(waitpid(-1, nullptr, WNOHANG) == -1);  // nothing is left to be waited for
 }
 
@@ -144,7 +146,8 @@ TEST_CASE("a timeout kills the hook with its process group, and a daemon lives o
   h.timeout = 1;
   std::string error;
   double took = seconds([&] { error = run(b, {h}).error; });
-  CHECK(error == "hook createRuntime[0] " + slow + ": killed after its timeout of 1 s: waiting");
+  CHECK(error == "error running createRuntime hook #0: " + slow +
+                     ": killed after its timeout of 1 s: waiting");
   CHECK(took > 0.9);
   CHECK(took < 5);
   pid_t child = std::stoi(b.read("child"));
@@ -188,7 +191,8 @@ TEST_CASE("a lot of output and a lot of input, both ways at once") {
   });
   CHECK(took < 30);
   CHECK(b.read("count") == "3145728\n");
-  CHECK(error.find("hook createRuntime[0] " + loud + ": exit status 7: ...eeee") == 0);
+  CHECK(error.find("error running createRuntime hook #0: " + loud + ": exit status 7: ...eeee") ==
+        0);
   CHECK(error.find("e"
                    "the end; stdout: ...oooo") != error.npos);
   CHECK(error.size() < 2 * hooks::kTailSize + 200);
@@ -213,7 +217,7 @@ TEST_CASE("a caller that ignores SIGCHLD still learns the status, and ignores it
   struct sigaction now;
   sigaction(SIGCHLD, nullptr, &now);
   signal(SIGCHLD, SIG_DFL);
-  CHECK(error == "hook createRuntime[0] " + b.file("bad") + ": exit status 9");
+  CHECK(error == "error running createRuntime hook #0: " + b.file("bad") + ": exit status 9");
   CHECK((now.sa_handler == SIG_IGN));
 }
 
@@ -226,7 +230,10 @@ TEST_CASE("with standard descriptors closed in the caller") {
     close(1);
     close(2);
     std::string error = run(b, {hook(show)}, Kind::kCreateRuntime, "{}").error;
-    _exit(error == "hook createRuntime[0] " + show + ": exit status 2: err; stdout: out" ? 0 : 1);
+    _exit(error == "error running createRuntime hook #0: " + show +
+                       ": exit status 2: err; stdout: out"
+              ? 0
+              : 1);
   }
   int status = 1;
   waitpid(child, &status, 0);
