@@ -13,26 +13,28 @@ using Warnings = std::vector<std::string>;
 
 namespace {
 
-// One setting, by its number in the message and its name in TOML; one of the members is set.
+// One setting, by its number in the message, that in the message of old (0: not there), and its
+// name in TOML; one of the members is set.
 struct Setting {
   uint32_t field;
+  uint32_t old_field;
   std::string_view name;
   bool Options::*flag = nullptr;
   uint32_t Options::*number = nullptr;
   std::string Options::*text = nullptr;
 };
 constexpr Setting kSettings[] = {
-    {.field = 1, .name = "NoPivotRoot", .flag = &Options::no_pivot_root},
-    {.field = 2, .name = "NoNewKeyring", .flag = &Options::no_new_keyring},
-    {.field = 3, .name = "ShimCgroup", .text = &Options::shim_cgroup},
-    {.field = 4, .name = "IoUid", .number = &Options::io_uid},
-    {.field = 5, .name = "IoGid", .number = &Options::io_gid},
-    {.field = 7, .name = "Root", .text = &Options::root},
-    {.field = 9, .name = "SystemdCgroup", .flag = &Options::systemd_cgroup},
-    {.field = 10, .name = "CriuImagePath", .text = &Options::criu_image_path},
-    {.field = 11, .name = "CriuWorkPath", .text = &Options::criu_work_path},
-    {.field = 12, .name = "TaskApiAddress", .text = &Options::task_api_address},
-    {.field = 13, .name = "TaskApiVersion", .number = &Options::task_api_version},
+    {.field = 1, .old_field = 1, .name = "NoPivotRoot", .flag = &Options::no_pivot_root},
+    {.field = 2, .old_field = 8, .name = "NoNewKeyring", .flag = &Options::no_new_keyring},
+    {.field = 3, .old_field = 9, .name = "ShimCgroup", .text = &Options::shim_cgroup},
+    {.field = 4, .old_field = 10, .name = "IoUid", .number = &Options::io_uid},
+    {.field = 5, .old_field = 11, .name = "IoGid", .number = &Options::io_gid},
+    {.field = 7, .old_field = 0, .name = "Root", .text = &Options::root},
+    {.field = 9, .old_field = 0, .name = "SystemdCgroup", .flag = &Options::systemd_cgroup},
+    {.field = 10, .old_field = 13, .name = "CriuImagePath", .text = &Options::criu_image_path},
+    {.field = 11, .old_field = 12, .name = "CriuWorkPath", .text = &Options::criu_work_path},
+    {.field = 12, .old_field = 0, .name = "TaskApiAddress", .text = &Options::task_api_address},
+    {.field = 13, .old_field = 0, .name = "TaskApiVersion", .number = &Options::task_api_version},
 };
 
 void warn_of_binary(std::string_view name, Warnings& warnings) {
@@ -41,13 +43,14 @@ void warn_of_binary(std::string_view name, Warnings& warnings) {
         cat("option BinaryName ", spec::quoted(name), " is ignored: the shim is the runtime"));
 }
 
-Options parse_runc(std::string_view bytes, Warnings& warnings) {
+Options parse_message(std::string_view bytes, uint32_t Setting::*field, uint32_t binary_field,
+                      Warnings& warnings) {
   Options out;
   ProtoReader in(bytes);
   while (in.next()) {
-    if (in.field() == 6) warn_of_binary(in.bytes(), warnings);
+    if (in.field() == binary_field) warn_of_binary(in.bytes(), warnings);
     for (const Setting& setting : kSettings) {
-      if (setting.field != in.field()) continue;
+      if (setting.*field != in.field()) continue;
       if (setting.flag) out.*setting.flag = in.number() != 0;
       if (setting.number) out.*setting.number = static_cast<uint32_t>(in.number());
       if (setting.text) out.*setting.text = in.bytes();
@@ -134,7 +137,10 @@ Options parse_generic(std::string_view bytes, Warnings& warnings) {
 
 Options parse_options(const Any& any, Warnings& warnings) {
   if (any.type.empty()) return {};
-  if (any.type == "containerd.runc.v1.Options") return parse_runc(any.value, warnings);
+  if (any.type == "containerd.runc.v1.Options")
+    return parse_message(any.value, &Setting::field, 6, warnings);
+  if (any.type == "containerd.linux.runc.CreateOptions")
+    return parse_message(any.value, &Setting::old_field, 0, warnings);
   if (any.type.ends_with("runtimeoptions.v1.Options")) return parse_generic(any.value, warnings);
   warnings.push_back(cat("runtime options of unknown type ", spec::quoted(any.type)));
   return {};

@@ -1,8 +1,9 @@
 // What containerd's users configure for a runtime: the options of Create.
 //
-// containerd.runc.v1.Options as they are; and runtimeoptions.v1.Options, which containerd makes of
-// its own configuration for runtimes that it does not know, with the same settings as TOML.
-// Anything else is passed over with a warning.
+// containerd.runc.v1.Options as they are; containerd.linux.runc.CreateOptions, which clients of
+// containerd 1.6 use with a runtime that is not called runc; and runtimeoptions.v1.Options, which
+// containerd makes of its own configuration for runtimes that it does not know, with the same
+// settings as TOML. Anything else is passed over with a warning.
 #pragma once
 
 #include <cstdint>

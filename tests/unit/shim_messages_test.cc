@@ -118,6 +118,16 @@ TEST_CASE("options: those of runc's shim") {
   CHECK(warnings[0].find("BinaryName") != std::string::npos);
 }
 
+TEST_CASE("options: those of the first shim, which have other numbers") {
+  std::vector<std::string> warnings;
+  const std::string value = ProtoWriter().number(1, 1).bytes(9, "/s").number(10, 7).take();
+  const Options options = parse_options({"containerd.linux.runc.CreateOptions", value}, warnings);
+  CHECK(options.no_pivot_root);
+  CHECK_FALSE(options.systemd_cgroup);
+  CHECK(options.shim_cgroup == "/s");
+  CHECK(options.io_uid == 7);
+}
+
 TEST_CASE("options: the same as TOML") {
   const std::string toml =
       "# a comment\n[section]\nSystemdCgroup = true # why not\n  Root = \"/r # x\"\n"
