@@ -32,4 +32,11 @@ inline constexpr char kPermissionDenied[] = "permission denied";
 inline constexpr char kChdir[] = "chdir to cwd (";
 inline constexpr char kChdirFailed[] = ") set in config.json failed: ";
 
+// At level debug, in the order of a container's making. What greps for them is runc's own suite.
+inline constexpr char kDebugSetup[] = "nsexec container setup";
+inline constexpr char kDebugChild[] = "child process in init()";
+inline constexpr char kDebugFilter[] = "seccomp filter flags: ";  // and a number, nothing behind it
+inline constexpr char kDebugRuns[] = "init: closing the pipe to signal completion";
+inline constexpr char kDebugExec[] = "setns_init: about to exec";  // of `exec`
+
 }  // namespace coracle::messages

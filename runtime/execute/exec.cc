@@ -136,6 +136,8 @@ class Joining {
     } else if (step.op == Op::kClone) {
       start_child(step.as<plan::Clone>());
       join_resctrl(container_.record(), child_.pid);
+      // Frozen from birth: only `resume` can let it go on, and that takes the lock.
+      if (container_.status() == Status::kPaused) container_.unlock();
     } else if (step.op == Op::kConsoleSend) {
       await(plan::MessageKind::kDescriptor, index, &console_);
       hand_over_console();
@@ -146,6 +148,8 @@ class Joining {
                     child_.pid, listener);
     } else if (step.op == Op::kAwaitStart) {
       await(plan::MessageKind::kReached, index, nullptr);
+      if (log::enabled(log::Level::kDebug))
+        log::debug(cat(messages::kDebugExec, ": ", spec::quoted(process_.args[0])));
       child_.channel.send_go(index);
     } else if (step.actor == plan::Actor::kParent) {
       // execCPUAffinity.initial among them: inherited by the child.
@@ -160,7 +164,9 @@ class Joining {
     } catch (const Error& e) {
       // The container has moved its processes further down and enabled controllers in its own
       // cgroup: only a leaf may have processes then (cgroup-v2.rst). Its init is in one.
-      if (e.code() != EBUSY || !request_.cgroup.empty()) throw;
+      // Or it has left that cgroup for another, and somebody removed it.
+      if (e.code() != EBUSY && e.code() != ENOENT) throw;
+      if (!request_.cgroup.empty()) not_there(e);
       child_ = launch_in(clone, cgroup_of_init(), "");
     }
   }
@@ -203,6 +209,14 @@ class Joining {
         block_, clone, cgroup.dir ? cgroup.dir.get() : -1, first, ignored_signals(), request_.root};
     // systemd would move it to the top of the unit.
     return sub.empty() ? launch_in_unit(how, container_.record()) : launch(how);
+  }
+
+  // In runc's words.
+  [[noreturn]] void not_there(const Error& e) const {
+    if (e.code() != EBUSY) throw e;
+    throw Error(cat("adding pid of the new process to cgroups: ", request_.cgroup,
+                    " gives controllers to its children, so only those may have processes"),
+                EBUSY);
   }
 
   std::string cgroup_of_init() const {

@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -16,6 +17,8 @@
 #include "runtime/execute/init_image.h"
 #include "runtime/init/namespaces.h"
 #include "runtime/init/syscall.h"
+#include "runtime/log.h"
+#include "runtime/messages.h"
 #include "runtime/plan/builder.h"
 #include "runtime/plan/namespaces.h"
 #include "runtime/sys/child_stack.h"
@@ -254,7 +257,23 @@ static Trampoline make_trampoline(const Launch& l, int init, int plan, int sync)
   return t;
 }
 
+static void tell_setup(const Launch& l) {
+  if (!log::enabled(log::Level::kDebug)) return;
+  const plan::View view(l.block.data());
+  uint32_t own = 0;
+  for (const plan::Step& step : view) own += step.actor == plan::Actor::kInit ? 1 : 0;
+  log::debug(cat(messages::kDebugSetup, ": the init has ", own, " of ", view.header().step_count,
+                 " steps to do, and joins ", l.clone.join.count, " namespaces"));
+  for (const plan::Step& step : view) {
+    if (step.op != plan::Op::kSeccompFilter) continue;
+    const auto& filter = step.as<plan::SeccompFilter>();
+    const uint32_t listener = filter.notify != 0 ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
+    log::debug(cat(messages::kDebugFilter, filter.flags | listener));
+  }
+}
+
 Child launch(const Launch& l) {
+  tell_setup(l);
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
     throw Error("socketpair", errno);
@@ -289,6 +308,7 @@ Child launch(const Launch& l) {
   }
   child.pid = static_cast<pid_t>(pid);
   child.pidfd = sys::Fd(pidfd);
+  if (log::enabled(log::Level::kDebug)) log::debug(cat(messages::kDebugChild, ": pid ", pid));
   child.init = std::move(init);
   child.plan = std::move(plan);
   return child;

@@ -33,7 +33,12 @@ void send_listener(const plan::View& plan, const plan::SeccompListener& step,
   const spec::State state = store::state_of(container.record(), status, "");
   const std::string text =
       spec::process_state_json(state, pid, {"seccompFd"}, plan.str(step.metadata));
-  send_descriptor(std::string(plan.str(step.path)), listener, text);
+  try {
+    send_descriptor(std::string(plan.str(step.path)), listener, text);
+  } catch (Error& e) {
+    e.wrap("failed to connect with seccomp agent");
+    throw;
+  }
 }
 
 void write_pid_file(const std::string& path, pid_t pid) {

@@ -45,6 +45,7 @@ static void await_start_outcome(Channel& channel, const spec::Spec& spec,
                                 const std::string& rootfs) {
   const std::optional<Received> got = channel.receive();
   if (got) throw start_failure(got->message, spec, rootfs);
+  tell_running();
 }
 
 // runtime.md, "start": an error must be generated; how it is exposed is left open. It is told in

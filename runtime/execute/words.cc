@@ -58,9 +58,11 @@ static Error no_working_directory(std::string_view path, const plan::Message& m)
 
 static Error exec_failed(std::string_view program, const plan::Message& m,
                          const std::string& rootfs) {
-  Error error(cat("exec ", m.text[0] ? std::string_view(m.text) : program), m.error);
-  const std::string why =
-      diagnose_exec(rootfs, m.text[0] ? std::string_view(m.text) : program, m.error);
+  const std::string_view path = m.text[0] ? std::string_view(m.text) : program;
+  Error error(cat("exec ", path), m.error);
+  if (m.error == ENOENT) error = Error(cat("exec ", path, ": ", messages::kNoSuchFile));
+  if (m.error == EACCES) error = Error(cat("exec ", path, ": ", messages::kPermissionDenied));
+  const std::string why = diagnose_exec(rootfs, path, m.error);
   return why.empty() ? error : Error(cat(error.what(), ": ", why));
 }
 
@@ -106,6 +108,9 @@ bool await_message(Channel& channel, const plan::View& plan, plan::MessageKind k
 void await_exec(Channel& channel, const plan::View& plan, const std::string& rootfs) {
   while (await_message(channel, plan, plan::MessageKind::kReached, UINT16_MAX, rootfs, nullptr)) {
   }
+  tell_running();
 }
+
+void tell_running() { log::debug(cat(messages::kDebugRuns, ": the program runs")); }
 
 }  // namespace coracle::execute

@@ -32,5 +32,7 @@ bool await_message(Channel& channel, const plan::View& plan, plan::MessageKind k
 
 // Until the program runs (the socket closes on exec); throws if it could not be executed.
 void await_exec(Channel& channel, const plan::View& plan, const std::string& rootfs);
+// The debug record of that moment.
+void tell_running();
 
 }  // namespace coracle::execute

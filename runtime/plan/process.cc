@@ -66,10 +66,10 @@ static void add_settings(Draft& d, const spec::Process& process, bool exec) {
 
 static void add_seccomp(Draft& d) {
   const Request& r = d.request;
-  // Each flag is for one case only, and the kernel refuses it in the other (seccomp(2)); a single
-  // thread has nobody to synchronise with.
-  const uint32_t useless =
-      r.seccomp_notify ? SECCOMP_FILTER_FLAG_TSYNC : SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+  // A single thread has nobody to synchronise with; the other flag the kernel refuses without a
+  // listener (seccomp(2)).
+  const uint32_t useless = SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH |
+                           (r.seccomp_notify ? 0u : SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
   d.b.init("linux.seccomp", SeccompFilter{d.b.list(*r.seccomp), r.seccomp_flags & ~useless,
                                           r.seccomp_notify ? 1u : 0u});
   if (!r.seccomp_notify) return;

@@ -191,6 +191,55 @@ def _(c):
     c.exec(box, "true").ok()
 
 
+def members(cgroup):
+    with open(cgroup + "/cgroup.procs", encoding="ascii") as file:
+        return file.read().split()
+
+
+@h.test("--ignore-paused waits for resume, and does not keep resume waiting")
+def _(c):
+    box = c.up(c.sleeper())
+    c.rt("pause", box.id).ok()
+    before = len(members(c.cgroup(box)))
+    waiting = c.background("exec", "--ignore-paused", box.id, "touch", "/ran")
+    h.until(lambda: len(members(c.cgroup(box))) > before, "the frozen process")
+    h.true(not os.path.exists(box.file("ran")), "it ran in a paused container")
+    h.true(c.rt("resume", box.id).ok().seconds < 5, "resume had to wait")
+    h.eq(0, waiting.wait(10))
+    h.true(os.path.exists(box.file("ran")), "it did not run")
+
+
+@h.test("exec finds a container that left its cgroup, which then was removed")
+def _(c):
+    h.only_ours("runc since 1.4")
+    box = c.up(c.bundle(["sh", "-c", "echo up; exec sleep 1000"]))
+    old = c.cgroup(box)
+    new = old + "-new"
+    os.mkdir(new)
+    for pid in members(old):
+        with open(new + "/cgroup.procs", "w", encoding="ascii") as file:
+            file.write(pid)
+    os.rmdir(old)
+    where = c.exec(box, "sh", "-c", "cat /proc/self/cgroup > /where")
+    os.mkdir(old)
+    c.kill(box, "KILL")
+    c.wait_stopped(box)
+    h.until(lambda: not members(new), "the end")
+    os.rmdir(new)
+    where.ok()
+
+
+@h.test("a missing interpreter is told in the words that engines know, and by name")
+def _(c):
+    box = c.bundle(["sh", "-c", "echo up; sleep 1000"])
+    with open(box.file("run.sh"), "w", encoding="ascii") as file:
+        file.write("#!/mmnnttbb foo\n")
+    os.chmod(box.file("run.sh"), 0o755)
+    done = c.exec(c.up(box), "/run.sh").fails("exec /run.sh: no such file or directory")
+    if h.is_ours():
+        h.has("/mmnnttbb", done.err)
+
+
 @h.test("only the standard descriptors are open in an exec")
 def _(c):
     box = c.up(c.sleeper())

@@ -99,6 +99,26 @@ def _(c):
             h.lacks('"error"', file.read())
 
 
+@h.test("--debug tells of the making, on stderr or in the log, in the words runc's suite looks for")
+def _(c):
+    if "crun" in h.runtime()[0]:
+        h.skip("other words")
+    common = ["nsexec container setup", "child process in init()"]
+    box = c.bundle(["sh", "-c", "echo up; sleep 1000"])
+    log = c.path("log.txt")
+    c.up(box, globals_=("--debug", "--log", log))
+    done = c.rt("exec", box.id, "true", options=["--debug"]).ok()
+    for words in common + ["setns_init: about to exec", "level=debug"]:
+        h.has(words, done.err)
+    run = c.rt("run", "-b", c.bundle(["true"]).path, "x" + box.id,
+               options=["--debug", "--log", log]).ok()
+    h.eq("", run.err)
+    with open(log, encoding="utf-8") as file:
+        text = file.read()
+    for words in common + ["init: closing the pipe to signal completion"]:
+        h.has(words, text)
+
+
 @h.test("strange bytes in an error stay valid JSON")
 def _(c):
     log = c.path("log.json")

@@ -132,6 +132,13 @@ def _(c):
     for flags in ([],) if not h.is_ours() else ([], ["SECCOMP_FILTER_FLAG_LOG"], ["SECCOMP_FILTER_FLAG_SPEC_ALLOW"],
                   ["SECCOMP_FILTER_FLAG_TSYNC"]):
         h.eq("EPERM", call(c, profile(rule("mkdir"), flags=flags), MKDIR, "/x", 0))
+    h.only_ours("the words at level debug")
+    for flags, number in ((None, 4), ([], 0), (["SECCOMP_FILTER_FLAG_TSYNC"], 0),
+                          (["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"], 6)):
+        more = {} if flags is None else {"flags": flags}
+        box = c.bundle(["true"], profile(rule("mkdir"), **more))
+        done = c.rt("run", "-b", box.path, box.id, options=["--debug"]).ok()
+        h.has('"seccomp filter flags: %d"' % number, done.err)
 
 
 @h.test("an exec gets the container's filter")
@@ -204,7 +211,7 @@ def answer(listener, errno):
 @h.test("NOTIFY without a listener that answers fails create")
 def _(c):
     done = c.run(c.bundle(["true"], profile(rule("mkdir", "SCMP_ACT_NOTIFY"),
-                                            listenerPath=c.path("nobody")))).fails()
+                                            listenerPath=c.path("nobody")))).fails("failed to connect")
     h.true(done.seconds < 10, "took %g s" % done.seconds)
     c.run(c.bundle(["true"], profile(rule("mkdir", "SCMP_ACT_NOTIFY")))).fails()
 

@@ -45,3 +45,11 @@ TEST_CASE("messages: Podman and Docker derive 127 and 126 from these") {
   CHECK(messages::kChdir + std::string("\"/d\"") + messages::kChdirFailed + messages::kNoSuchFile ==
         "chdir to cwd (\"/d\") set in config.json failed: no such file or directory");
 }
+
+TEST_CASE("messages: what runc's suite looks for at level debug") {
+  CHECK(std::string(messages::kDebugSetup) == "nsexec container setup");
+  CHECK(std::string(messages::kDebugChild) == "child process in init()");
+  CHECK(std::string(messages::kDebugFilter) == "seccomp filter flags: ");
+  CHECK(std::string(messages::kDebugRuns) == "init: closing the pipe to signal completion");
+  CHECK(std::string(messages::kDebugExec) == "setns_init: about to exec");
+}
