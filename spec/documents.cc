@@ -21,8 +21,8 @@ void write_state(JsonWriter& json, const State& state) {
   json.begin_object();
   json.add("ociVersion", kSpecVersion);
   json.add("id", state.id);
-  json.add("status", state.status);
   json.add("pid", state.pid);
+  json.add("status", state.status);
   json.add("bundle", state.bundle);
   add_if(json, "rootfs", state.rootfs);
   add_if(json, "created", state.created);

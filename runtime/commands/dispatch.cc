@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "runtime/commands/command.h"
@@ -85,12 +86,19 @@ void check(const Globals& globals) {
   }
 }
 
-[[noreturn]] void fail_unknown(std::string_view name) {
+// The first words are urfave/cli's, which runc is built on, for who asked for help.
+[[noreturn]] void fail_unknown(std::string_view name, bool help) {
   Words names;
   for (auto* command = kCommands; *command; ++command) names.push_back((*command)->name);
   std::string_view meant = nearest(name, names);
   std::string hint = meant.empty() ? "coracle --help lists all" : cat("did you mean ", meant, "?");
-  throw Error(cat("unknown command ", spec::quoted(name), "; ", hint));
+  std::string topic = help ? cat("No help topic for '", name, "': ") : "";
+  throw Error(cat(topic, "unknown command ", spec::quoted(name), "; ", hint));
+}
+
+bool asks_for_help(int argc, char** argv) {
+  return std::any_of(argv, argv + argc,
+                     [](std::string_view word) { return word == "-h" || word == "--help"; });
 }
 
 }  // namespace
@@ -128,7 +136,9 @@ int run(int argc, char** argv, int& failure_status) {
   check(globals);
   if (parsed.arguments.empty()) throw Error("no command given; coracle --help lists all");
   const Command* command = find_command(parsed.arguments[0]);
-  if (!command) fail_unknown(parsed.arguments[0]);
+  if (!command) {
+    fail_unknown(parsed.arguments[0], asks_for_help(argc - parsed.next, argv + parsed.next));
+  }
   return command->run(*command, globals, argc - parsed.next, argv + parsed.next, failure_status);
 }
 

@@ -41,24 +41,26 @@ std::string usage_line(const Command& command) {
 }
 
 std::string help_text(const Command& command) {
-  std::string out = cat("Usage: ", usage_line(command), "\n\n", command.summary, ".\n");
-  if (*command.details) append(out, command.details, "\n");
-  out += "\nOptions:\n";
+  std::string out = cat("NAME:\n   coracle ", command.name, " - ", command.summary,
+                        "\n\nUSAGE:\n   ", usage_line(command), "\n");
+  if (*command.details) append(out, "\n", command.details, "\n");
+  out += "\nOPTIONS:\n";
   append_rows(out, command.options);
   return out;
 }
 
 std::string general_help() {
   std::string out =
-      "Usage: coracle [GLOBAL OPTIONS] COMMAND [OPTIONS] ARGUMENTS...\n\n"
-      "Runs OCI bundles as Linux containers.\n\nCommands:\n";
+      "NAME:\n   coracle - Open Container Initiative runtime: runs OCI bundles as Linux "
+      "containers\n\nUSAGE:\n   coracle [GLOBAL OPTIONS] COMMAND [OPTIONS] "
+      "ARGUMENTS...\n\nCOMMANDS:\n";
   for (auto* command = kCommands; *command; ++command) {
     if ((*command)->hidden) continue;
     std::string left = cat("  ", (*command)->name);
     left.resize(14, ' ');
     append(out, left, (*command)->summary, "\n");
   }
-  out += "\nGlobal options:\n";
+  out += "\nGLOBAL OPTIONS:\n";
   append_rows(out, kGlobalOptions);
   out += "\n\"coracle COMMAND --help\" tells more of each.\n";
   return out;

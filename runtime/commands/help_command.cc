@@ -19,7 +19,10 @@ int help(const Globals&, const HelpOptions& options, const Words& words) {
   if (!options.format.empty()) return print(generated(options.format)), 0;
   if (words.empty()) return print(general_help()), 0;
   const Command* command = find_command(words[0]);
-  if (!command) throw spec::Error(spec::cat("unknown command ", spec::quoted(words[0])));
+  if (!command) {
+    throw spec::Error(
+        spec::cat("No help topic for '", words[0], "': unknown command; coracle --help lists all"));
+  }
   print(help_text(*command));
   return 0;
 }

@@ -52,7 +52,8 @@ bool says(const Outcome& outcome, const char* words) {
 TEST_CASE("dispatch: usage errors are status 1 (exec: 255), with words that name the mistake") {
   CHECK(run({}).status == 1);
   CHECK(says(run({"kil", "x"}), "unknown command \"kil\"; did you mean kill?"));
-  CHECK(says(run({"frobnicate", "--help"}), "unknown command"));
+  CHECK(says(run({"frobnicate", "--help"}), "No help topic for 'frobnicate': unknown command"));
+  CHECK_FALSE(says(run({"frobnicate", "x"}), "No help topic"));
   CHECK(run({"frobnicate", "--help"}).status == 1);
   CHECK(says(run({"kill"}), "usage: coracle kill [OPTIONS] ID [SIGNAL]"));
   CHECK(says(run({"start", "a", "b"}), "unexpected argument"));

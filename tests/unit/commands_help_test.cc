@@ -49,10 +49,10 @@ TEST_CASE("help: a command's help has its usage and its options") {
   const Command& kill = *coracle::commands::find_command("kill");
   CHECK(
       help_text(kill) ==
-      "Usage: coracle kill [OPTIONS] ID [SIGNAL]\n\n"
-      "Send a signal to the first process of a container.\n"
+      "NAME:\n   coracle kill - Send a signal to the first process of a container\n\n"
+      "USAGE:\n   coracle kill [OPTIONS] ID [SIGNAL]\n\n"
       "SIGNAL is a name, with or without SIG, or a number; without it, SIGTERM.\n\n"
-      "Options:\n"
+      "OPTIONS:\n"
       "  -a, --all                   signal every process of the container; none left is fine\n"
       "  -r, --regex                 ID is an extended regular expression: each one that matches\n"
       "  -h, --help                  show this help\n");

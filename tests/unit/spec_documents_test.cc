@@ -42,7 +42,7 @@ struct coracle::spec::Fields<Features> {
 
 TEST_CASE("a state has what the specification wants") {
   CHECK(state_json(sample(), JsonStyle::kCompact) ==
-        R"({"ociVersion":"1.3.0","id":"c1","status":"running","pid":42,"bundle":"/b"})");
+        R"({"ociVersion":"1.3.0","id":"c1","pid":42,"status":"running","bundle":"/b"})");
 }
 
 TEST_CASE("a state with all its members, indented as peers do") {
@@ -54,8 +54,8 @@ TEST_CASE("a state with all its members, indented as peers do") {
   CHECK(state_json(state, JsonStyle::kSpaces) == R"({
   "ociVersion": "1.3.0",
   "id": "c1",
-  "status": "running",
   "pid": 42,
+  "status": "running",
   "bundle": "/b",
   "rootfs": "/b/rootfs",
   "created": "2024-01-02T03:04:05.000000006Z",
