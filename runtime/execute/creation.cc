@@ -4,6 +4,9 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "runtime/cgroup/fs.h"
 #include "runtime/cgroup/settle.h"
 #include "runtime/execute/host.h"
@@ -143,41 +146,53 @@ void Creation::make() {
   }
 }
 
+// ---- restore: somebody else makes the processes
+
 static bool is_cgroup_step(Op op) {
-  return op == Op::kCgroupMake || op == Op::kCgroupWrite || op == Op::kCgroupDevices ||
-         op == Op::kCgroupDelegate;
+  return op == Op::kSetUnitProperty || op == Op::kStartUnit || op == Op::kCgroupMake ||
+         op == Op::kCgroupWrite || op == Op::kCgroupDevices || op == Op::kCgroupDelegate;
 }
 
-// Of the plan's steps those that concern the cgroup: before the clone, or, what would be in the way
-// of who makes the processes (a pids limit), after it.
-void Creation::run_cgroup_steps(bool after_clone) {
-  bool is_after = false;
-  for (const plan::Step& step : plan::View(block_.data())) {
-    if (step.op == Op::kClone) is_after = true;
-    if (is_cgroup_step(step.op) && is_after == after_clone) do_step(step);
-  }
+// criu works inside the cgroup: what bounds the container's processes and memory would bound the
+// sum of both.
+static constexpr std::string_view kBounds[] = {"pids.max", "memory.max", "memory.high",
+                                               "memory.swap.max"};
+
+static bool is_bound(const plan::View& view, const plan::Step& step) {
+  return step.op == Op::kCgroupWrite &&
+         std::find(std::begin(kBounds), std::end(kBounds),
+                   view.str(step.as<plan::CgroupWrite>().file)) != std::end(kBounds);
 }
 
 void Creation::make_place() {
   try {
     record_intent();
-    run_cgroup_steps(false);
+    const plan::View view(block_.data());
+    for (const plan::Step& step : view)
+      if (is_cgroup_step(step.op) && !is_bound(view, step)) do_step(step);
+    if (unit_.name.unit.empty()) return;
+    for (std::string_view file : kBounds)  // systemd has set them already
+      cgroup::write_limit(cgroup_, file, "max", plan::kCgroupIgnoreMissing);
   } catch (...) {
     undo();
     throw;
   }
 }
 
-void Creation::announce() {
-  run_cgroup_steps(true);
-  run(plan::RecordCreated{});
+void Creation::set_bounds() {
+  const plan::View view(block_.data());
+  for (const plan::Step& step : view)
+    if (is_bound(view, step)) do_step(step);
 }
+
+void Creation::announce() { run(plan::RecordCreated{}); }
 
 void Creation::adopt(pid_t pid) {
   child_.pid = pid;
   child_.pidfd = sys::pidfd_open(pid);
   if (!child_.pidfd) throw Error(cat("process ", pid), child_.pidfd.error());
   note_process();
+  placeholder_.reset();  // of the systemd unit
   container_->save();
 }
 

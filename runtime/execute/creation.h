@@ -34,12 +34,15 @@ class Creation {
   Creation& operator=(const Creation&) = delete;
 
   void make();
-  // For `restore`, in place of make(): the record and the cgroup, and no process.
+  // For `restore`, in place of make(): the record and the cgroup, but for limits of processes and
+  // memory, and no process.
   void make_place();
   // The process that came into being there, a child of ours: it is on record from here on.
   void adopt(pid_t pid);
   // It is complete: the record says so, and the pid file is written.
   void announce();
+  // Whoever made it is gone: the limits that bound both of them are the container's alone.
+  void set_bounds();
   // `create` ends with it; with `foreground` it is also the start.
   void commit();
   // After a foreground commit: returns when the program runs, throws if it could not be executed.
@@ -63,7 +66,6 @@ class Creation {
   void plan();
   void plan_cgroup(plan::Request& request);
   void record_intent();
-  void run_cgroup_steps(bool after_clone);
   void note_process();
   void walk();
   void do_step(const plan::Step& step);

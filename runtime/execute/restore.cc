@@ -61,6 +61,7 @@ class Restoration {
     creation_.make_place();
     try {
       restore_into_place(program, images, stdio);
+      creation_.set_bounds();
     } catch (...) {
       creation_.undo();
       throw;
