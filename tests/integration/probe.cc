@@ -12,10 +12,12 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <sys/un.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -266,6 +268,18 @@ int spy(char** args) {
   return 0;
 }
 
+// notify TEXT: a datagram to $NOTIFY_SOCKET, as sd_notify(3) sends it.
+int notify(char** args) {
+  const char* path = getenv("NOTIFY_SOCKET");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path == nullptr || strlen(path) >= sizeof(address.sun_path)) return say((errno = EINVAL, -1));
+  memcpy(address.sun_path, path, strlen(path));
+  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  return say(sendto(fd, args[0], strlen(args[0]), 0, reinterpret_cast<sockaddr*>(&address),
+                    sizeof(address)));
+}
+
 struct Command {
   const char* name;
   int arguments;
@@ -282,6 +296,7 @@ constexpr Command kCommands[] = {
     {"ioprio", 0, ioprio},
     {"keyring", 0, keyring},
     {"mempolicy", 0, mempolicy},
+    {"notify", 1, notify},
     {"open", 2, open_file},
     {"pdeathsig", 0, pdeathsig},
     {"personality", 0, persona},

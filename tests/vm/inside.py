@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""Runs in the guest: every scenario with every runtime; prints a table and TAP.
+
+usage: inside.py --binary PATH [--runtime NAME]... [--peers FILE] [--save FILE] [--group G]... [PART]...
+
+A scenario fails when coracle fails it and a peer passes it: a peer of this run, or one of the
+saved table (--peers). What no peer passes either is shown as skipped.
+"""
+import argparse
+import importlib
+import json
+import os
+import shutil
+import sys
+import time
+import traceback
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import scenario as s  # noqa: E402
+
+MODULES = ("direct", "ctr", "podman", "podman_settings", "words", "rootless", "build", "docker")
+PEERS = ("crun", "runc")
+PLACE = "/usr/local/bin/coracle"
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--binary", required=True, help="the runtime under test, BUILD/runtime/...")
+    parser.add_argument("--runtime", action="append", help="coracle, crun, runc (default coracle)")
+    parser.add_argument("--peers", help="a saved table of the peers' results")
+    parser.add_argument("--save", help="where to save this run's results")
+    parser.add_argument("--group", action="append", help="only these groups")
+    parser.add_argument("--modules", default=",".join(MODULES))
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("parts", nargs="*", help="parts of scenarios' titles")
+    return parser.parse_args()
+
+
+def chosen(options):
+    for name in options.modules.split(","):
+        importlib.import_module("scenarios_" + name)
+    return [one for one in s.registered()
+            if (not options.group or one.group in options.group) and
+            (not options.parts or any(part in one.title for part in options.parts))]
+
+
+def shipped(name):
+    """A file that `meson install` would install, with the place of the binary here."""
+    with open(os.path.join(HERE, "..", "..", "etc", name), encoding="utf-8") as file:
+        return file.read().replace("@bindir@", os.path.dirname(PLACE))
+
+
+def install(binary):
+    """The runtime, the engines' configuration for it, and the scenarios' helper."""
+    shutil.copy(binary, PLACE)
+    os.chmod(PLACE, 0o755)
+    build = os.path.dirname(os.path.dirname(binary))
+    os.makedirs(os.path.dirname(s.PROBE), exist_ok=True)
+    shutil.copy(os.path.join(build, "tests", "integration", "probe"), s.PROBE)
+    os.chmod(s.PROBE, 0o755)
+    folder = "/etc/containers/containers.conf.d"
+    os.makedirs(folder, exist_ok=True)
+    with open(folder + "/coracle.conf", "w", encoding="utf-8") as file:
+        file.write(shipped("coracle.conf.in"))
+    config = json.loads(shipped("daemon.json.in"))
+    config["runtimes"]["crun"] = {"path": shutil.which("crun")}
+    config["exec-opts"] = ["native.cgroupdriver=cgroupfs"]
+    with open(os.path.dirname(s.PROBE) + "/daemon.json", "w", encoding="utf-8") as file:
+        json.dump(config, file)
+
+
+def try_one(one, runtime, shared):
+    """Returns (verdict, words): pass, FAIL or none (does not apply)."""
+    if one.only and runtime not in one.only:
+        return "none", "not about this runtime"
+    path = PLACE if runtime == "coracle" else shutil.which(runtime)
+    trial = s.Trial(runtime, path, shared)
+    try:
+        one.function(trial)
+        return "pass", ""
+    except s.Skip as reason:
+        return "none", str(reason)
+    except s.Failure as words:
+        return "FAIL", str(words)
+    except Exception:  # a defect of the scenario itself is its failure
+        return "FAIL", traceback.format_exc()
+    finally:
+        trial.clean_up()
+
+
+def run_all(scenarios, runtimes):
+    results = {one.title: {} for one in scenarios}
+    for runtime in runtimes:
+        shared = {}
+        for one in scenarios:
+            begin = time.monotonic()
+            verdict, words = try_one(one, runtime, shared)
+            results[one.title][runtime] = verdict
+            print("# %-4s %5.1f s  %-7s %s" % (verdict, time.monotonic() - begin, runtime,
+                                               one.title), flush=True)
+            for line in words.splitlines()[:40]:
+                print("#          | " + line, flush=True)
+        for undo in shared.get("undo", []):
+            s.Trial(runtime, "", shared).sh(undo)
+    return results
+
+
+def add_saved(results, path):
+    if not path or not os.path.exists(path):
+        return
+    with open(path, encoding="utf-8") as file:
+        saved = json.load(file)
+    for title, row in results.items():
+        for peer in PEERS:
+            if peer not in row and peer in saved.get(title, {}):
+                row[peer] = saved[title][peer]
+
+
+def table(results):
+    columns = [r for r in ("coracle",) + PEERS if any(r in row for row in results.values())]
+    width = max(len(title) for title in results)
+    print("#\n# %-*s  %s" % (width, "scenario", "  ".join("%-7s" % c for c in columns)))
+    for title, row in results.items():
+        print("# %-*s  %s" % (width, title, "  ".join("%-7s" % row.get(c, "-") for c in columns)))
+    for column in columns:
+        verdicts = [row.get(column, "none") for row in results.values()]
+        print("# %s: %d pass, %d fail" % (column, verdicts.count("pass"), verdicts.count("FAIL")))
+
+
+def tap(results):
+    print("1..%d" % len(results))
+    failed = 0
+    for number, (title, row) in enumerate(results.items(), 1):
+        own = row.get("coracle", "none")
+        peers = [row[p] for p in PEERS if row.get(p) in ("pass", "FAIL")]
+        line = "ok %d - %s" % (number, title)
+        if own == "FAIL" and peers and "pass" not in peers:
+            line += " # SKIP no runtime passes it here"
+        elif own == "FAIL":
+            line, failed = "not " + line, failed + 1
+        elif own == "none":
+            line += " # SKIP not tried with coracle"
+        print(line)
+    return failed
+
+
+def main():
+    options = arguments()
+    scenarios = chosen(options)
+    if options.list:
+        print("\n".join(one.title for one in scenarios))
+        return 0
+    runtimes = options.runtime or ["coracle"]
+    install(options.binary)
+    results = run_all(scenarios, runtimes)
+    if options.save:
+        with open(options.save, "w", encoding="utf-8") as file:
+            json.dump(results, file, indent=1)
+            file.write("\n")
+    add_saved(results, options.peers)
+    table(results)
+    return 1 if tap(results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,405 @@
+"""Podman as root: the life of a container, exec, streams, terminals, health, pods."""
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import fcntl
+import termios
+import time
+
+from scenario import Failure, equal, scenario
+
+NONET = "--network none"
+
+
+class Terminal:
+    """A command below a terminal of its own."""
+
+    def __init__(self, t, command, rows=24, columns=80):
+        self.text = ""
+        self.master, slave = pty.openpty()
+        self.resize(rows, columns)
+        self.child = subprocess.Popen(["bash", "-c", "exec " + t.words(command)], stdin=slave,
+                                      stdout=slave, stderr=slave, start_new_session=True,
+                                      preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(slave)
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def until(self, pattern, seconds=60):
+        """Reads until the pattern comes; what came before it is forgotten then."""
+        end = time.monotonic() + seconds
+        while True:
+            match = re.search(pattern, self.text)
+            if match:
+                self.text = self.text[match.end():]
+                return match
+            if not self.more(end - time.monotonic()):
+                raise Failure("%r did not come on the terminal, only %r" % (pattern, self.text))
+
+    def more(self, left):
+        if left <= 0 or not select.select([self.master], [], [], left)[0]:
+            return False
+        try:
+            data = os.read(self.master, 4096)
+        except OSError:
+            data = b""
+        self.text += data.decode(errors="replace")
+        return bool(data)
+
+    def status(self, seconds=60):
+        end = time.monotonic() + seconds
+        while self.child.poll() is None and time.monotonic() < end:
+            if select.select([self.master], [], [], 0.2)[0]:
+                self.more(1)
+        if self.child.poll() is None:
+            os.killpg(self.child.pid, signal.SIGKILL)
+            raise Failure("the command on the terminal did not end; it printed %r" % self.text)
+        while self.more(0.1):
+            pass
+        return self.child.returncode
+
+
+LOOP = """trap 'echo got USR1' USR1; trap 'echo bye; exit 3' TERM; echo out; echo err >&2
+while :; do sleep 0.2; done"""
+
+
+def looper(t):
+    """One container for the scenarios that only look into it or run something beside it."""
+    if "looper" not in t.shared:
+        name = t.name("loop")
+        t.shared.setdefault("undo", []).append("podman rm -f -t 0 " + name)
+        t.podman("run -d %s --name %s --tmpfs /var IMAGE sh -c \"%s\"" % (NONET, name, LOOP)).ok()
+        t.shared["looper"] = name
+    return t.shared["looper"]
+
+
+@scenario("podman", "run: output, errors, status")
+def _(t):
+    result = t.podman("run --rm %s IMAGE sh -c 'echo hello; echo bad >&2; exit 7'" % NONET)
+    result.status_is(7)
+    equal("hello\n", result.out, "standard output")
+    equal("bad\n", result.err, "standard error")
+
+
+@scenario("podman", "run: limits are in the cgroup")
+def _(t):
+    t.podman("run --rm %s --memory 64m --memory-swap 96m --memory-reservation 32m --cpus 0.5 "
+             "--cpu-shares 512 --cpuset-cpus 0 --pids-limit 50 IMAGE sh -c 'cd /sys/fs/cgroup; cat "
+             "memory.max memory.swap.max memory.low cpu.max cpuset.cpus pids.max'" % NONET).prints(
+                 "67108864\n33554432\n33554432\n50000 100000\n0\n50")
+
+
+@scenario("podman", "ps, logs, inspect of a detached container")
+def _(t):
+    name = looper(t)
+    t.podman("ps --filter name=" + name).ok().has(name, "Up ")
+    t.podman("logs " + name).ok().has("^out$", "^err$")
+    state = json.loads(t.podman("inspect " + name).ok().out)[0]
+    equal("running", state["State"]["Status"], "status")
+    equal(t.runtime, state["OCIRuntime"], "runtime")
+
+
+@scenario("podman", "exec: statuses, user, folder, environment")
+def _(t):
+    name = looper(t)
+    t.podman("exec %s sh -c 'exit 9'" % name).status_is(9)
+    t.podman("exec -u 1000:5 -w /tmp -e A=b %s sh -c 'id -u; id -g; pwd; echo $A'" % name).prints(
+        "1000\n5\n/tmp\nb")
+
+
+@scenario("podman", "exec: missing command 127, folder 126")
+def _(t):
+    name = looper(t)
+    t.podman("exec %s nosuch" % name).status_is(127)
+    t.podman("exec %s /etc" % name).status_is(126)
+
+
+@scenario("podman", "exec -i: bytes go in and come back")
+def _(t):
+    t.podman("exec -i %s md5sum" % looper(t), stdin="x" * 300000).ok().has(
+        "ed32bd5efe32c71d8d5d7d0ddd9e07ba|^[0-9a-f]{32} ")
+
+
+@scenario("podman", "exec -d: runs on by itself")
+def _(t):
+    name = looper(t)
+    t.podman("exec -d %s sh -c 'echo done > /var/detached; sleep 77'" % name).ok()
+    t.until("podman top %s args" % name, "sleep 77")
+
+
+@scenario("podman", "exec --privileged: every capability")
+def _(t):
+    everything = t.sh("sed -n 's/CapBnd:.//p' /proc/self/status").out.strip()
+    t.podman("exec --privileged %s grep CapEff /proc/self/status" % looper(t)).has(everything)
+
+
+@scenario("podman", "exec --preserve-fds: that descriptor and no other")
+def _(t):
+    t.sh("echo data > /run/fdfile; exec 3< /run/fdfile; podman %s exec --preserve-fds 1 %s sh -c "
+         "'cat <&3; ls /proc/self/fd'" % (t.podman_options(), looper(t))).prints(
+             "data\n0\n1\n2\n3\n4")
+
+
+@scenario("podman", "top, stats")
+def _(t):
+    name = looper(t)
+    t.podman("top %s pid args" % name).ok().has("sleep|sh -c")
+    t.podman("stats --no-stream " + name).ok().has(name, r"[1-9][0-9.]*[kM]B /")
+
+
+@scenario("podman", "update: memory, cpus")
+def _(t):
+    name = looper(t)
+    t.podman("update --memory 100m --cpus 0.7 " + name).ok()
+    t.podman("exec %s cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max" % name).prints(
+        "104857600\n70000 100000")
+
+
+@scenario("podman", "pause, exec refused, unpause")
+def _(t):
+    name = looper(t)
+    t.podman("pause " + name).ok()
+    t.podman("ps -a --filter name=" + name).has("Paused")
+    t.podman("exec %s true" % name).status_is(255).has("improper")
+    t.podman("unpause " + name).ok()
+    t.podman("exec %s true" % name).ok()
+
+
+@scenario("podman", "kill: a signal reaches the command")
+def _(t):
+    name = looper(t)
+    t.podman("kill -s USR1 " + name).ok()
+    t.until("podman logs " + name, "got USR1")
+
+
+@scenario("podman", "exec -it: terminal and its size")
+def _(t):
+    terminal = Terminal(t, "podman %s exec -it %s sh" % (t.podman_options(), looper(t)), 30, 111)
+    terminal.until("# ")
+    terminal.type("tty; stty size; exit 4\n")
+    terminal.until("/dev/pts/[0-9]+")
+    terminal.until("30 111")
+    equal(4, terminal.status(), "status")
+
+
+@scenario("podman", "attach: what it prints from now on; attach ends with the container")
+def _(t):
+    name = t.name()
+    t.finally_sh("podman rm -f -t 0 " + name)
+    t.podman("run -d %s --name %s IMAGE sh -c 'while [ ! -e /go ]; do echo tick; sleep 0.3; "
+             "done; exit 6'" % (NONET, name)).ok()
+    attached = Terminal(t, "podman attach --sig-proxy=false " + name)
+    attached.until("tick")
+    t.podman("exec %s touch /go" % name).ok()
+    attached.status()
+    t.podman("wait " + name).prints("6")
+
+
+@scenario("podman", "stop with a trap: its status; start again; restart")
+def _(t):
+    name = t.name()
+    t.finally_sh("podman rm -f -t 0 " + name)
+    t.podman("create %s --name %s IMAGE sh -c \"%s\"" % (NONET, name, LOOP)).ok()
+    t.podman("start " + name).ok()
+    t.until("podman logs " + name, "out")
+    t.podman("stop -t 20 " + name).ok()
+    t.podman("inspect -f '{{.State.ExitCode}} {{.State.Status}}' " + name).prints("3 exited")
+    t.podman("restart -t 0 " + name).ok()
+    t.podman("inspect -f '{{.State.Status}}' " + name).prints("running")
+
+
+@scenario("podman", "an ended container: kill, exec, pause refused; stop, rm work")
+def _(t):
+    name = t.name()
+    t.finally_sh("podman rm -f -t 0 " + name)
+    t.podman("run --name %s %s IMAGE true" % (name, NONET)).ok()
+    t.podman("kill " + name).status_is(125).has("can only kill running containers")
+    t.podman("exec %s true" % name).status_is(255)
+    t.podman("pause " + name).status_is(125)
+    t.podman("rm " + name).ok()
+
+
+@scenario("podman", "run -it: terminal, size, resize, ^C, status")
+def _(t):
+    name = t.name()
+    t.finally_sh("podman rm -f -t 0 " + name)
+    terminal = Terminal(t, "podman %s run -it %s --name %s IMAGE sh" %
+                        (t.podman_options(), NONET, name), 31, 99)
+    terminal.until("# ")
+    terminal.type("tty; stty size\n")
+    terminal.until("/dev/pts/0")
+    terminal.until("31 99")
+    terminal.resize(40, 120)
+    os.killpg(terminal.child.pid, signal.SIGWINCH)
+    time.sleep(2)
+    terminal.type("stty size; sleep 100; echo status $?\n")
+    terminal.until("40 120")
+    time.sleep(1)
+    terminal.type("\x03")
+    terminal.until("status 130|# ")
+    terminal.type("exit 5\n")
+    equal(5, terminal.status(), "status")
+
+
+@scenario("podman", "run -it: detach by keys, attach again")
+def _(t):
+    name = t.name()
+    t.finally_sh("podman rm -f -t 0 " + name)
+    terminal = Terminal(t, "podman %s run -it %s --name %s IMAGE sh" %
+                        (t.podman_options(), NONET, name))
+    terminal.until("# ")
+    terminal.type("\x10\x11")
+    equal(0, terminal.status(), "status after detaching")
+    t.podman("ps --filter name=" + name).has("Up ")
+    again = Terminal(t, "podman %s attach %s" % (t.podman_options(), name))
+    time.sleep(3)
+    again.type("\necho a''gain\n")
+    again.until("again")
+    again.type("exit 0\n")
+    again.status()
+
+
+@scenario("podman", "run -i: a megabyte through, byte for byte")
+def _(t):
+    t.sh("head -c 1000000 /dev/urandom > /run/in; podman %s run --rm -i %s IMAGE cat < /run/in > "
+         "/run/out; cmp /run/in /run/out" % (t.podman_options(), NONET)).ok()
+
+
+@scenario("podman", "run --preserve-fds")
+def _(t):
+    t.sh("echo one > /run/f1; exec 3< /run/f1 4< /run/f1; podman %s run --rm %s --preserve-fds 2 "
+         "IMAGE sh -c 'cat <&3; ls /proc/self/fd'" % (t.podman_options(), NONET)).prints(
+             "one\n0\n1\n2\n3\n4\n5")
+
+
+@scenario("podman", "out of memory: 137 and OOMKilled")
+def _(t):
+    name = t.name()
+    t.finally_sh("podman rm -f -t 0 " + name)
+    t.podman("run --name %s %s --memory 16m --memory-swap 16m -v PROBE:/probe:ro IMAGE sh -c "
+             "'sleep 2; exec /probe eat 64'" % (name, NONET)).status_is(137)
+    t.podman("inspect -f '{{.State.OOMKilled}}' " + name).prints("true")
+
+
+@scenario("podman", "health check: bad, then good")
+def _(t):
+    name = t.name()
+    t.finally_sh("podman rm -f -t 0 " + name)
+    t.podman("run -d %s --name %s --health-cmd 'test -e /good' --health-interval disable "
+             "--health-retries 1 IMAGE sleep 1000" % (NONET, name)).ok()
+    t.podman("healthcheck run " + name).status_is(1)
+    t.podman("exec %s touch /good" % name).ok()
+    t.podman("healthcheck run " + name).ok()
+    t.podman("inspect -f '{{.State.Health.Status}}' " + name).prints("healthy")
+
+
+@scenario("podman", "health check by systemd's timer")
+def _(t):
+    name = t.name()
+    t.finally_sh("podman rm -f -t 0 " + name)
+    t.podman("run -d %s --name %s --health-cmd 'true' --health-interval 5s IMAGE sleep 1000" %
+             (NONET, name)).ok()
+    t.until("podman inspect -f '{{.State.Health.Status}}' " + name, "^healthy", 90)
+
+
+@scenario("podman", "--restart on-failure:2")
+def _(t):
+    name = t.name()
+    t.finally_sh("podman rm -f -t 0 " + name)
+    t.podman("run -d %s --name %s --restart on-failure:2 IMAGE sh -c 'echo try; exit 1'" %
+             (NONET, name)).ok()
+    t.until("podman logs %s | grep -c try" % name, "^3$", 90)
+
+
+@scenario("podman", "--timeout ends it")
+def _(t):
+    t.podman("run --rm %s --timeout 3 IMAGE sleep 100" % NONET, timeout=60).status_is(255, 137)
+
+
+@scenario("podman", "--pid host: stop ends everything of it")
+def _(t):
+    name = t.name()
+    t.finally_sh("podman rm -f -t 0 " + name)
+    t.podman("run -d %s --pid host --name %s IMAGE sh -c 'sleep 98765 & sleep 98764'" %
+             (NONET, name)).ok()
+    t.until("pgrep -f 'sleep 98765'", r"\d")
+    t.podman("stop -t 0 " + name).ok()
+    t.until("pgrep -fx 'sleep 98765' || echo none", "^none$", 20)
+
+
+@scenario("podman", "--log-driver none, passthrough, journald")
+def _(t):
+    t.podman("run --rm %s --log-driver none IMAGE echo a" % NONET).prints("a")
+    t.podman("run --rm %s --log-driver passthrough IMAGE echo b" % NONET).prints("b")
+    name = t.name()
+    t.finally_sh("podman rm -f -t 0 " + name)
+    t.podman("run %s --name %s --log-driver journald IMAGE echo from-journal" % (NONET, name)).ok()
+    t.until("podman logs " + name, "from-journal")
+
+
+@scenario("podman", "pod: shared namespaces, exec, stop, rm")
+def _(t):
+    pod = t.name("pod")
+    t.finally_sh("podman pod rm -f -t 0 " + pod)
+    t.podman("pod create --network none --infra-image IMAGE --infra-command 'sleep 1000' "
+             "--share pid,ipc,uts,net --name " + pod).ok()
+    t.podman("run -d --pod %s --name %sa IMAGE sleep 12321" % (pod, pod)).ok()
+    t.podman("run --rm --pod %s IMAGE ps" % pod).ok().has("sleep 12321", "sleep 1000")
+    t.podman("pod stop -t 0 " + pod).ok()
+    t.podman("pod rm " + pod).ok()
+
+
+@scenario("podman", "--cgroups disabled")
+def _(t):
+    t.podman("run --rm %s --cgroups disabled IMAGE echo ran" % NONET).prints("ran")
+
+
+@scenario("podman", "the monitor is killed: exec and rm -f still work")
+def _(t):
+    name = t.name()
+    t.finally_sh("podman rm -f -t 0 " + name)
+    t.podman("run -d %s --name %s IMAGE sleep 1000" % (NONET, name)).ok()
+    t.sh("kill -9 $(podman inspect -f '{{.State.ConmonPid}}' %s)" % name).ok()
+    t.podman("exec %s true" % name).ok()
+    t.podman("rm -f -t 0 " + name).ok()
+
+
+@scenario("podman", "unit of Type=notify: the container says READY")
+def _(t):
+    name = t.name()
+    t.finally_sh("podman rm -f -t 0 " + name)
+    t.finally_sh("systemctl stop %s.service; systemctl reset-failed %s.service" % (name, name))
+    t.sh("systemd-run --unit %s -p Type=notify -p NotifyAccess=all -p TimeoutStartSec=90 podman %s "
+         "run --rm %s --name %s --sdnotify container -v PROBE:/probe:ro IMAGE sh -c "
+         "'/probe notify READY=1; sleep 1000'" % (name, t.podman_options(), NONET, name),
+         timeout=120).ok()
+    t.sh("systemctl is-active %s.service" % name).prints("active")
+
+
+@scenario("podman", "unit of Type=notify: conmon says READY")
+def _(t):
+    name = t.name()
+    t.finally_sh("podman rm -f -t 0 " + name)
+    t.finally_sh("systemctl stop %s.service; systemctl reset-failed %s.service" % (name, name))
+    t.sh("systemd-run --unit %s -p Type=notify -p NotifyAccess=all -p TimeoutStartSec=90 podman %s "
+         "run -d --rm %s --name %s --sdnotify conmon IMAGE sleep 1000" %
+         (name, t.podman_options(), NONET, name), timeout=120).ok()
+    t.sh("systemctl is-active %s.service" % name).prints("active")
+
+
+@scenario("podman", "socket activation: LISTEN_FDS reach the container")
+def _(t):
+    path = "/run/%s.sock" % t.name("listen")
+    t.sh("systemd-socket-activate -l %s podman %s run --rm %s IMAGE sh -c 'echo fds $LISTEN_FDS "
+         "pid $LISTEN_PID; readlink /proc/self/fd/3' > %s.out 2>&1 & for i in $(seq 100); do [ -S "
+         "%s ] && break; sleep 0.1; done; echo | socat -u - UNIX-CONNECT:%s; wait; cat %s.out" %
+         (path, t.podman_options(), NONET, path, path, path, path)).has("fds 1 pid 1", "socket:")

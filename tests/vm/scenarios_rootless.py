@@ -1,0 +1,78 @@
+"""Podman as an ordinary user (tester), below that user's own systemd."""
+from scenario import equal, scenario
+
+RUN = "run --rm --network none "
+
+
+def user(t, command, manager="cgroupfs", **more):
+    return t.sh("as-user podman --runtime RUNTIME --cgroup-manager %s %s" % (manager, command),
+                **more)
+
+
+@scenario("rootless", "run: output, status, who one is")
+def _(t):
+    result = user(t, RUN + "IMAGE sh -c 'id -u; cat /proc/self/uid_map; exit 7'")
+    result.status_is(7).has("^0$", "^ +0 +1000 +1")
+
+
+@scenario("rootless", "a missing command is 127, a folder 126")
+def _(t):
+    user(t, RUN + "IMAGE nosuch").status_is(127)
+    user(t, RUN + "IMAGE /etc").status_is(126)
+
+
+@scenario("rootless", "--userns keep-id")
+def _(t):
+    user(t, RUN + "--userns keep-id IMAGE id -u").prints("1000")
+
+
+@scenario("rootless", "--group-add keep-groups")
+def _(t):
+    user(t, RUN + "--group-add keep-groups IMAGE id").ok()
+
+
+@scenario("rootless", "run -d, exec, exec -t, logs, top, stop, rm")
+def _(t):
+    name = t.name("user")
+    t.finally_sh("as-user podman rm -f -t 0 " + name)
+    user(t, "run -d --network none --name %s IMAGE sh -c 'echo up; sleep 1000'" % name).ok()
+    user(t, "exec %s sh -c 'echo in; exit 9'" % name).status_is(9).has("^in$")
+    user(t, "exec -t %s tty" % name).ok().has("/dev/pts/0")
+    user(t, "logs " + name).prints("up")
+    user(t, "top %s args" % name).ok().has("sleep")
+    user(t, "stop -t 0 " + name).ok()
+    user(t, "rm " + name).ok()
+
+
+@scenario("rootless", "read-only, tmpfs, device, volume")
+def _(t):
+    t.sh("as-user sh -c 'mkdir -p ~/shared; echo data > ~/shared/file'").ok()
+    user(t, RUN + "--read-only --tmpfs /var --device /dev/null:/dev/nothing -v "
+         "/home/tester/shared:/v:ro IMAGE sh -c 'cat /v/file; touch /x; touch /var/x && echo var; "
+         "ls /dev/nothing'").has("^data$", "Read-only", "^var$", "^/dev/nothing$")
+
+
+@scenario("rootless", "host network, host pid namespace")
+def _(t):
+    equal(True, t.sh("as-user podman --runtime RUNTIME --cgroup-manager cgroupfs run --rm --pid "
+                     "host --network host IMAGE ps").ok().out.count("\n") > 20, "sees the host")
+
+
+@scenario("rootless", "pause and unpause")
+def _(t):
+    name = t.name("user")
+    t.finally_sh("as-user podman rm -f -t 0 " + name)
+    user(t, "run -d --network none --name %s IMAGE sleep 1000" % name).ok()
+    user(t, "pause " + name).ok()
+    user(t, "unpause " + name).ok()
+
+
+@scenario("rootless", "podman build")
+def _(t):
+    name = t.name("image")
+    t.finally_sh("as-user podman rmi -f localhost/" + name)
+    t.sh("as-user sh -c 'mkdir -p ~/build; printf \"FROM IMAGE\\nRUN echo ran > /ran\\n\" > "
+         "~/build/Containerfile'").ok()
+    user(t, "build --network none --isolation oci -t %s /home/tester/build" % name,
+         timeout=300).ok()
+    user(t, RUN + "localhost/%s cat /ran" % name).prints("ran")
