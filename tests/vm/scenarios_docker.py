@@ -2,7 +2,7 @@
 import json
 
 from scenario import IMAGE, equal, scenario
-from scenarios_podman import Terminal
+from scenario_terminal import Terminal
 
 RUN = "run --rm --network none "
 DAEMON = "/usr/local/lib/coracle-vm/daemon.json"  # what is shipped, and crun
@@ -40,7 +40,7 @@ def looper(t):
         name = t.name("dloop")
         t.shared.setdefault("undo", []).append("docker rm -f " + name)
         docker(t, "run -d --network none --name %s IMAGE sh -c \"trap 'echo got' USR1; echo out; "
-               "echo err >&2; while :; do sleep 0.2; done\"" % name).ok()
+               "echo err >&2; while :; do sleep 1; done\"" % name).ok()
         t.shared["docker looper"] = name
     return t.shared["docker looper"]
 
@@ -70,7 +70,8 @@ def _(t):
     docker(t, "exec -i -u 1000 -w /tmp -e A=b %s sh -c 'id -u; pwd; echo $A; cat; exit 9'" % name,
            stdin="words\n").status_is(9).has("^1000$", "^/tmp$", "^b$", "^words$")
     docker(t, "exec %s nosuch" % name).status_is(126, 127)
-    docker(t, "exec --privileged %s grep CapEff /proc/self/status" % name).has("0001ffffffffff")
+    # Docker 20.10 knows capabilities up to 37.
+    docker(t, "exec --privileged %s grep CapEff /proc/self/status" % name).has("[13]fffffffff$")
 
 
 @scenario("docker", "logs, top, stats, inspect")
@@ -100,9 +101,9 @@ def _(t):
 def _(t):
     terminal = Terminal(t, "docker exec -it %s sh" % looper(t), 30, 111)
     terminal.until("# ")
-    terminal.type("tty; stty size; exit 4\n")
-    terminal.until("/dev/pts/[0-9]+")
-    terminal.until("30 111")
+    terminal.ask("tty", "/dev/pts/[0-9]+")
+    terminal.ask("stty size", "30 111")
+    terminal.type("exit 4\n")
     equal(4, terminal.status(), "status")
 
 
@@ -111,12 +112,11 @@ def _(t):
     docker(t, "version").ok()
     terminal = Terminal(t, "docker run --runtime RUNTIME --rm -it --network none IMAGE sh", 31, 99)
     terminal.until("# ")
-    terminal.type("tty; stty size\n")
-    terminal.until("/dev/pts/0")
-    terminal.until("31 99")
+    terminal.ask("tty", "/dev/pts/0")
+    terminal.ask("stty size", "31 99")
     terminal.resize(40, 120)
-    terminal.type("sleep 1; stty size; exit 5\n")
-    terminal.until("40 120")
+    terminal.ask("stty size", "40 120")
+    terminal.type("exit 5\n")
     equal(5, terminal.status(), "status")
 
 
@@ -125,7 +125,7 @@ def _(t):
     name = t.name("d")
     t.finally_sh("docker rm -f " + name)
     docker(t, "run -d --network none --name %s IMAGE sh -c \"trap 'exit 3' TERM; while :; do sleep "
-           "0.2; done\"" % name).ok()
+           "1; done\"" % name).ok()
     docker(t, "stop -t 20 " + name).ok()
     docker(t, "inspect -f '{{.State.ExitCode}}' " + name).prints("3")
     docker(t, "start " + name).ok()
@@ -152,9 +152,8 @@ def _(t):
 
 @scenario("docker", "--privileged")
 def _(t):
-    everything = t.sh("sed -n 's/CapBnd:.//p' /proc/self/status").out.strip()
     docker(t, RUN + "--privileged IMAGE sh -c 'grep CapEff /proc/self/status; ls /dev/vda'").has(
-        everything, "^/dev/vda$")
+        "[13]fffffffff$", "^/dev/vda$")
 
 
 @scenario("docker", "--init, --read-only, --tmpfs, --cap-drop, --ulimit, --device, no-new-privileges")
@@ -199,7 +198,9 @@ def _(t):
     docker(t, "network create " + net).ok()
     docker(t, "run -d --name %s --network %s IMAGE sh -c 'mkdir /w; echo web > /w/i; exec httpd -f "
            "-p 80 -h /w'" % (name, net)).ok()
-    docker(t, "run --rm --network %s IMAGE wget -T 10 -qO- http://%s/i" % (net, name)).prints("web")
+    # The static busybox cannot resolve names by the C library.
+    docker(t, "run --rm --network %s IMAGE sh -c \"wget -T 10 -qO- http://\\$(nslookup -type=a %s | "
+           "awk '/^Address/ { a = \\$2 } END { print a }')/i\"" % (net, name)).prints("web")
 
 
 @scenario("docker", "docker build")

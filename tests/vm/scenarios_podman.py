@@ -1,75 +1,17 @@
 """Podman as root: the life of a container, exec, streams, terminals, health, pods."""
 import json
 import os
-import pty
-import re
-import select
 import signal
-import struct
-import subprocess
-import fcntl
-import termios
 import time
 
-from scenario import Failure, equal, scenario
+from scenario import equal, scenario
+from scenario_terminal import Terminal
 
 NONET = "--network none"
 
 
-class Terminal:
-    """A command below a terminal of its own."""
-
-    def __init__(self, t, command, rows=24, columns=80):
-        self.text = ""
-        self.master, slave = pty.openpty()
-        self.resize(rows, columns)
-        self.child = subprocess.Popen(["bash", "-c", "exec " + t.words(command)], stdin=slave,
-                                      stdout=slave, stderr=slave, start_new_session=True,
-                                      preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-        os.close(slave)
-
-    def resize(self, rows, columns):
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def type(self, text):
-        os.write(self.master, text.encode())
-
-    def until(self, pattern, seconds=60):
-        """Reads until the pattern comes; what came before it is forgotten then."""
-        end = time.monotonic() + seconds
-        while True:
-            match = re.search(pattern, self.text)
-            if match:
-                self.text = self.text[match.end():]
-                return match
-            if not self.more(end - time.monotonic()):
-                raise Failure("%r did not come on the terminal, only %r" % (pattern, self.text))
-
-    def more(self, left):
-        if left <= 0 or not select.select([self.master], [], [], left)[0]:
-            return False
-        try:
-            data = os.read(self.master, 4096)
-        except OSError:
-            data = b""
-        self.text += data.decode(errors="replace")
-        return bool(data)
-
-    def status(self, seconds=60):
-        end = time.monotonic() + seconds
-        while self.child.poll() is None and time.monotonic() < end:
-            if select.select([self.master], [], [], 0.2)[0]:
-                self.more(1)
-        if self.child.poll() is None:
-            os.killpg(self.child.pid, signal.SIGKILL)
-            raise Failure("the command on the terminal did not end; it printed %r" % self.text)
-        while self.more(0.1):
-            pass
-        return self.child.returncode
-
-
 LOOP = """trap 'echo got USR1' USR1; trap 'echo bye; exit 3' TERM; echo out; echo err >&2
-while :; do sleep 0.2; done"""
+while :; do sleep 1; done"""
 
 
 def looper(t):
@@ -185,9 +127,9 @@ def _(t):
 def _(t):
     terminal = Terminal(t, "podman %s exec -it %s sh" % (t.podman_options(), looper(t)), 30, 111)
     terminal.until("# ")
-    terminal.type("tty; stty size; exit 4\n")
-    terminal.until("/dev/pts/[0-9]+")
-    terminal.until("30 111")
+    terminal.ask("tty", "/dev/pts/[0-9]+")
+    terminal.ask("stty size", "30 111")
+    terminal.type("exit 4\n")
     equal(4, terminal.status(), "status")
 
 
@@ -235,17 +177,15 @@ def _(t):
     terminal = Terminal(t, "podman %s run -it %s --name %s IMAGE sh" %
                         (t.podman_options(), NONET, name), 31, 99)
     terminal.until("# ")
-    terminal.type("tty; stty size\n")
-    terminal.until("/dev/pts/0")
-    terminal.until("31 99")
+    terminal.ask("tty", "/dev/pts/0")
+    terminal.ask("stty size", "31 99")
     terminal.resize(40, 120)
     os.killpg(terminal.child.pid, signal.SIGWINCH)
+    terminal.ask("stty size", "40 120")
+    terminal.type("sleep 100; echo status $?\n")
     time.sleep(2)
-    terminal.type("stty size; sleep 100; echo status $?\n")
-    terminal.until("40 120")
-    time.sleep(1)
     terminal.type("\x03")
-    terminal.until("status 130|# ")
+    terminal.until("status 130")
     terminal.type("exit 5\n")
     equal(5, terminal.status(), "status")
 
@@ -261,9 +201,7 @@ def _(t):
     equal(0, terminal.status(), "status after detaching")
     t.podman("ps --filter name=" + name).has("Up ")
     again = Terminal(t, "podman %s attach %s" % (t.podman_options(), name))
-    time.sleep(3)
-    again.type("\necho a''gain\n")
-    again.until("again")
+    again.ask("echo a''gain", "again")
     again.type("exit 0\n")
     again.status()
 

@@ -134,7 +134,8 @@ def _(t):
     t.podman("run -d --name %s --network %s -p 127.0.0.1:8181:80 IMAGE sh -c 'mkdir /w; echo web > "
              "/w/i; exec httpd -f -p 80 -h /w'" % (name, net)).ok()
     t.until("busybox wget -qO- http://127.0.0.1:8181/i", "web", 20)
-    t.podman("run --rm --network %s IMAGE wget -T 10 -qO- http://%s/i" % (net, name)).prints("web")
+    t.podman("run --rm --network %s IMAGE sh -c \"wget -T 10 -qO- http://\\$(nslookup -type=a %s | "
+             "awk '/^Address/ { a = \\$2 } END { print a }')/i\"" % (net, name)).prints("web")
 
 
 @scenario("settings", "systemd as the container's init boots and stops")
