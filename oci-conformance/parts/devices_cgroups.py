@@ -312,8 +312,9 @@ def controller(name):
             skip("no cgroup v2 controller " + name)
 
 
-def files(c, resources, *names):
+def files(c, resources, *names, **top):
     box = c.bundle()
+    box.config.update(top)
     box.config["linux"]["resources"].update(resources)
     c.up(box)
     out = []
@@ -381,7 +382,7 @@ def _(c):
 @should("L108", "config-linux.md#pids", "0 is a limit")
 def _(c):
     controller("pids")
-    eq(["0"], files(c, {"pids": {"limit": 0}}, "pids.max"))
+    eq(["0"], files(c, {"pids": {"limit": 0}}, "pids.max", ociVersion="1.3.0"))
 
 
 def page_size():

@@ -9,6 +9,7 @@
 #include "runtime/plan/plan.h"
 #include "runtime/plan/unit.h"
 #include "spec/error.h"
+#include "spec/ids.h"
 #include "spec/text.h"
 
 namespace coracle::plan {
@@ -38,6 +39,14 @@ List controllers(Draft& d, const std::vector<LimitWrite>& writes) {
   std::vector<Ref> names;
   for (std::string_view name : needed_controllers(writes)) names.push_back(d.b.str(name));
   return d.b.list(names);
+}
+
+// Until runtime-spec 1.3 the limit could not be left out, and engines write 0 for "none" (Podman's
+// --pids-limit 0); since then 0 is a limit.
+bool is_unset(const spec::Spec& spec, const LimitWrite& write) {
+  if (write.origin != "linux.resources.pids.limit" || write.value != "0") return false;
+  const std::optional<spec::Version> version = spec::parse_version(spec.ociVersion);
+  return version && version->major == 1 && version->minor < 3;
 }
 
 void add_make(Draft& d, const std::vector<LimitWrite>& writes, OnError on_error) {
@@ -146,7 +155,8 @@ void add_delegation(Draft& d) {
 
 void add_cgroup(Draft& d) {
   const spec::LinuxResources& resources = resources_of(d.spec);
-  const std::vector<LimitWrite> writes = limit_writes(resources, d.host.controllers, d.warnings);
+  std::vector<LimitWrite> writes = limit_writes(resources, d.host.controllers, d.warnings);
+  std::erase_if(writes, [&d](const LimitWrite& write) { return is_unset(d.spec, write); });
   if (d.request.cgroup_path.empty()) {
     for (const LimitWrite& write : writes) {
       if (write.flags & kCgroupIgnoreMissing) continue;

@@ -352,6 +352,19 @@ TEST_CASE("a limit of no processes comes last: before, nothing could be born in 
   CHECK(p.view().str(write.value) == "0");
 }
 
+// Podman's --pids-limit 0 and containers.conf's pids_limit = 0 come as this.
+TEST_CASE("a pids limit of 0 is none in a configuration older than 1.3") {
+  spec::Spec spec = minimal();
+  spec.linux->resources = spec::LinuxResources{};
+  spec.linux->resources->pids = spec::LinuxPids{0};
+  plan::Host host;
+  host.controllers = kEvery;
+  spec.ociVersion = "1.0.2-dev";
+  CHECK(planned(spec, request(), host).steps.size() == 2);
+  spec.ociVersion = "1.3.0";
+  CHECK(planned(spec, request(), host).steps.size() == 3);
+}
+
 TEST_CASE("no cgroup: no steps, but a limit cannot be ignored") {
   plan::Request off;
   plan::Host host;

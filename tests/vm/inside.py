@@ -66,7 +66,6 @@ def install(binary):
         file.write(shipped("coracle.conf.in"))
     config = json.loads(shipped("daemon.json.in"))
     config["runtimes"]["crun"] = {"path": shutil.which("crun")}
-    config["exec-opts"] = ["native.cgroupdriver=cgroupfs"]
     with open(os.path.dirname(s.PROBE) + "/daemon.json", "w", encoding="utf-8") as file:
         json.dump(config, file)
 

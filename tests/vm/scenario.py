@@ -16,6 +16,8 @@ import time
 IMAGE = "localhost/busybox"
 PROBE = "/usr/local/lib/coracle-vm/probe"  # the integration tests' static helper
 ROOTFS = "/usr/local/share/coracle-vm/rootfs"
+# The machine is emulated, and its host may be busy: every limit is multiplied by this.
+PATIENCE = float(os.environ.get("CORACLE_VM_PATIENCE", "3"))
 _scenarios = []
 
 
@@ -95,8 +97,9 @@ class Trial:
 
     _count = 0
 
-    def __init__(self, name, path, shared, manager="cgroupfs"):
-        self.runtime, self.path, self.shared, self.manager = name, path, shared, manager
+    def __init__(self, name, path, shared):
+        self.runtime, self.path, self.shared = name, path, shared
+        self.manager = "systemd"  # Podman's --cgroup-manager; a scenario may change it
         self.undo = []
 
     # --- commands
@@ -107,8 +110,9 @@ class Trial:
             command = re.sub(r"\b%s\b" % word, value, command)
         return command
 
-    def sh(self, command, stdin="", timeout=180):
+    def sh(self, command, stdin="", timeout=120):
         """Runs a shell command; its output goes through pipes that end with the command."""
+        timeout *= PATIENCE
         command = self.words(command)
         child = subprocess.Popen(["bash", "-c", command], stdin=subprocess.PIPE, text=True,
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -150,7 +154,7 @@ class Trial:
 
     def until(self, command, pattern, seconds=60):
         """Repeats a command until it prints the pattern."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while True:
             result = self.sh(command)
             if re.search(pattern, result.text, re.M):

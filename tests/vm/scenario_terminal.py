@@ -10,7 +10,7 @@ import subprocess
 import termios
 import time
 
-from scenario import Failure
+from scenario import PATIENCE, Failure
 
 
 class Terminal:
@@ -33,7 +33,7 @@ class Terminal:
 
     def until(self, pattern, seconds=60):
         """Reads until the pattern comes; what came before it is forgotten then."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while True:
             match = re.search(pattern, self.text)
             if match:
@@ -44,7 +44,7 @@ class Terminal:
 
     def ask(self, command, pattern, seconds=60):
         """Types a command again and again until the pattern comes: a size may arrive late."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while True:
             self.type(command + "\n")
             try:
@@ -64,7 +64,7 @@ class Terminal:
         return bool(data)
 
     def status(self, seconds=60):
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while self.child.poll() is None and time.monotonic() < end:
             if select.select([self.master], [], [], 0.2)[0]:
                 self.more(1)

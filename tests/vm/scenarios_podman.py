@@ -40,6 +40,34 @@ def _(t):
                  "67108864\n33554432\n33554432\n50000 100000\n0\n50")
 
 
+@scenario("podman", "cgroupfs manager: limits, exec, pause, stop")
+def _(t):
+    name, t.manager = t.name(), "cgroupfs"
+    t.finally_sh("podman rm -f -t 0 " + name)
+    t.podman("run -d %s --name %s --memory 64m --pids-limit 50 IMAGE sleep 1000" %
+             (NONET, name)).ok()
+    t.podman("exec %s cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max" % name).prints(
+        "67108864\n50")
+    t.podman("pause " + name).ok()
+    t.podman("unpause " + name).ok()
+    t.podman("stop -t 0 " + name).ok()
+
+
+@scenario("podman", "the systemd manager: a scope, which goes with the container")
+def _(t):
+    name = t.name()
+    t.finally_sh("podman rm -f -t 0 " + name)
+    t.podman("run -d %s --name %s --memory 64m IMAGE sleep 1000" % (NONET, name)).ok()
+    scope = "libpod-%s.scope" % t.podman("inspect -f '{{.Id}}' " + name).ok().line()
+    t.sh("systemctl show -p MemoryMax,ActiveState,Slice " + scope).has(
+        "MemoryMax=67108864", "ActiveState=active", "Slice=machine.slice")
+    t.sh("systemctl daemon-reload").ok()
+    t.podman("exec %s sh -c 'cat /dev/null; cat /sys/fs/cgroup/memory.max'" % name).prints(
+        "67108864")
+    t.podman("rm -f -t 0 " + name).ok()
+    t.sh("systemctl show -p LoadState,ActiveState " + scope).has("inactive")
+
+
 @scenario("podman", "ps, logs, inspect of a detached container")
 def _(t):
     name = looper(t)

@@ -44,11 +44,11 @@ def _(t):
 
 @scenario("settings", "--device, --ulimit, --sysctl, --shm-size, --hostname, -w, -e")
 def _(t):
-    t.podman(RUN + "--device /dev/kmsg:/dev/log2:r --ulimit nofile=321:654 --sysctl "
+    t.podman(RUN + "--device /dev/vda:/dev/disk:r --ulimit nofile=321:654 --sysctl "
              "net.ipv4.ip_forward=1 --shm-size 3m --hostname abc -w /var -e A=b IMAGE sh -c 'ls -l "
-             "/dev/log2; head -c 1 /dev/log2 > /dev/null && echo readable; ulimit -n; ulimit -Hn; "
+             "/dev/disk; head -c 1 /dev/disk > /dev/null && echo readable; ulimit -n; ulimit -Hn; "
              "cat /proc/sys/net/ipv4/ip_forward; df -k /dev/shm | tail -1; hostname; pwd; echo "
-             "$A'").has("1, +11 .*/dev/log2", "^readable$", "^321$", "^654$", "^1$", " 3072 ",
+             "$A'").has("brw.*/dev/disk", "^readable$", "^321$", "^654$", "^1$", " 3072 ",
                         "^abc$", "^/var$", "^b$")
 
 

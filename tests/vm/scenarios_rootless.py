@@ -4,7 +4,7 @@ from scenario import equal, scenario
 RUN = "run --rm --network none "
 
 
-def user(t, command, manager="cgroupfs", **more):
+def user(t, command, manager="systemd", **more):
     return t.sh("as-user podman --runtime RUNTIME --cgroup-manager %s %s" % (manager, command),
                 **more)
 
@@ -13,6 +13,13 @@ def user(t, command, manager="cgroupfs", **more):
 def _(t):
     result = user(t, RUN + "IMAGE sh -c 'id -u; cat /proc/self/uid_map; exit 7'")
     result.status_is(7).has("^0$", "^ +0 +1000 +1")
+
+
+@scenario("rootless", "limits, by both cgroup managers")
+def _(t):
+    user(t, RUN + "--memory 64m --cpus 0.5 --pids-limit 50 IMAGE sh -c 'cd /sys/fs/cgroup; cat "
+         "memory.max cpu.max pids.max'").prints("67108864\n50000 100000\n50")
+    user(t, RUN + "IMAGE true", manager="cgroupfs").ok()
 
 
 @scenario("rootless", "a missing command is 127, a folder 126")
@@ -54,7 +61,7 @@ def _(t):
 
 @scenario("rootless", "host network, host pid namespace")
 def _(t):
-    equal(True, t.sh("as-user podman --runtime RUNTIME --cgroup-manager cgroupfs run --rm --pid "
+    equal(True, t.sh("as-user podman --runtime RUNTIME run --rm --pid "
                      "host --network host IMAGE ps").ok().out.count("\n") > 20, "sees the host")
 
 

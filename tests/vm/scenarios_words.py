@@ -21,8 +21,8 @@ def _(t):
 @scenario("words", "podman --log-level debug and a runtime that Podman does not know by name")
 def _(t):
     t.podman("--log-level debug " + RUN + "IMAGE nosuch").status_is(127).has(MISSING)
-    t.sh("ln -sf BINARY /run/other-RUNTIME; podman --runtime /run/other-RUNTIME --cgroup-manager "
-         "cgroupfs run --rm --network none IMAGE nosuch").status_is(127).has(MISSING)
+    t.sh("ln -sf BINARY /run/other-RUNTIME; podman --runtime /run/other-RUNTIME "
+         "run --rm --network none IMAGE nosuch").status_is(127).has(MISSING)
 
 
 @scenario("words", "podman: the interpreter of a script is missing")
