@@ -120,8 +120,8 @@ void Service::created(Call call, const CreateTask& request, Outcome outcome) {
   container.cgroup_path = outcome.text.substr(1);
   adopt(container, container.init, outcome);
   watch_memory(container);
-  events_.publish(create_event(request, static_cast<uint32_t>(container.init.pid)));
   server_.reply(call, pid_response(static_cast<uint32_t>(container.init.pid)));
+  events_.publish(create_event(request, static_cast<uint32_t>(container.init.pid)));
 }
 
 // The process is our child by now: its worker has ended.
@@ -170,8 +170,8 @@ void Service::init_started(Call call, const std::string& id, const Outcome& outc
   container.init.starting = false;
   if (outcome.error.empty()) {
     container.init.status = TaskStatus::kRunning;
-    events_.publish(start_event(id, static_cast<uint32_t>(container.init.pid)));
     server_.reply(call, pid_response(static_cast<uint32_t>(container.init.pid)));
+    events_.publish(start_event(id, static_cast<uint32_t>(container.init.pid)));
   } else {
     server_.refuse(call, Code::kUnknown, cat("OCI runtime start failed: ", outcome.error));
   }
@@ -227,8 +227,8 @@ void Service::exec_started(Call call, const std::string& id, const std::string& 
   if (outcome.error.empty()) {
     adopt(container, process, outcome);
     process.status = TaskStatus::kRunning;
-    events_.publish(exec_started_event(id, exec_id, static_cast<uint32_t>(process.pid)));
     server_.reply(call, pid_response(static_cast<uint32_t>(process.pid)));
+    events_.publish(exec_started_event(id, exec_id, static_cast<uint32_t>(process.pid)));
     return;
   }
   // There was no process, so there is no exit to tell of; but whoever waits must not wait for ever.

@@ -62,10 +62,10 @@ void Service::tell_end(Container& container, Process& process) {
   process.status = TaskStatus::kStopped;
   process.pidfd.reset();
   const std::string& name = process.id.empty() ? container.id : process.id;
-  events_.publish(exit_event(container.id, name, static_cast<uint32_t>(process.pid),
-                             process.exit_status, process.exited_at));
   for (const Call& waiter : std::exchange(process.waiters, {}))
     server_.reply(waiter, wait_response(process.exit_status, process.exited_at));
+  events_.publish(exit_event(container.id, name, static_cast<uint32_t>(process.pid),
+                             process.exit_status, process.exited_at));
   if (process.after_end) std::exchange(process.after_end, nullptr)();
 }
 
@@ -127,8 +127,8 @@ void Service::finish_delete(Call call, const std::string& id) {
   const auto container = std::move(containers_.extract(id).mapped());
   const Process& init = container->init;
   const auto pid = static_cast<uint32_t>(init.pid);
-  events_.publish(delete_event(id, pid, init.exit_status, init.exited_at));
   server_.reply(call, delete_response(pid, init.exit_status, init.exited_at));
+  events_.publish(delete_event(id, pid, init.exit_status, init.exited_at));
 }
 
 }  // namespace coracle::shim
