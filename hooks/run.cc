@@ -91,7 +91,7 @@ class Session {
   }
 
   // An exception on the way must not leave a hook behind that nobody watches.
-  ~Session() {
+  ~Session() {  // NOLINT(bugprone-exception-escape): to poll without memory is to end
     if (!reaped_) {
       kill_group();
       wait();
@@ -202,6 +202,7 @@ std::string Session::output() const {
 
 std::vector<char*> pointers(const std::vector<std::string>& words) {
   std::vector<char*> list;
+  list.reserve(words.size() + 1);
   for (const std::string& word : words) list.push_back(const_cast<char*>(word.c_str()));
   list.push_back(nullptr);
   return list;

@@ -126,11 +126,11 @@ void Children::reap() {
   early_.clear();
 }
 
-void Children::work(Task task, Done done) {
-  work({{&null_, &null_, &null_}}, std::move(task), std::move(done));
+void Children::work(const Task& task, Done done) {
+  work({{&null_, &null_, &null_}}, task, std::move(done));
 }
 
-void Children::work(const Files& files, Task task, Done done) {
+void Children::work(const Files& files, const Task& task, Done done) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
     throw Error("socketpair", errno);

@@ -45,9 +45,9 @@ class Children {
     const sys::Fd* stdio[3];
     const sys::Fd* gate = nullptr;
   };
-  void work(const Files& files, Task task, Done done);
+  void work(const Files& files, const Task& task, Done done);
   // With /dev/null.
-  void work(Task task, Done done);
+  void work(const Task& task, Done done);
   size_t working() const { return working_; }
 
  private:

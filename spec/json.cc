@@ -146,7 +146,7 @@ void refuse_duplicates(const Value& value, const Node& node) {
   }
 }
 
-std::string range_words(std::string min, std::string max) {
+std::string range_words(std::string_view min, std::string_view max) {
   return cat("expected a whole number from ", min, " to ", max);
 }
 

@@ -64,8 +64,10 @@ std::string table(const std::vector<Entry>& entries) {
 std::string json(const std::vector<Entry>& entries) {
   std::string users = passwd();
   std::vector<std::string> owners;
+  owners.reserve(entries.size());
   for (const Entry& entry : entries) owners.push_back(user_name(users, entry.record.owner));
   std::vector<spec::State> states;
+  states.reserve(entries.size());
   for (size_t i = 0; i < entries.size(); ++i) {
     states.push_back(store::state_of(entries[i].record, entries[i].status, owners[i]));
   }

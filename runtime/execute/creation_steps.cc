@@ -13,7 +13,6 @@
 
 namespace coracle::execute {
 
-using spec::cat;
 using spec::Error;
 
 static plan::View view_of(const std::vector<unsigned char>& block) {

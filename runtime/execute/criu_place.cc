@@ -76,7 +76,7 @@ static constexpr char kFolder[] = "criu";
 
 std::string Stage::add(const char* name, const char* source, bool recursive) {
   const std::string folder = cat(container_.path(), "/", kFolder);
-  const std::string path = cat(folder, "/", name);
+  std::string path = cat(folder, "/", name);
   for (const std::string& directory : {folder, path}) {
     const int r = sys::mkdir_at(sys::At::cwd(), directory.c_str(), 0700);
     if (r < 0 && r != -EEXIST) throw Error(directory, r);

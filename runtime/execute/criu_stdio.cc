@@ -107,7 +107,7 @@ class Finder {
     for (pid_t pid : processes_) {
       Descriptor d;
       if (!look_at(pid, std::to_string(fd), d)) continue;
-      const std::string entry = entry_of(pid, fd, d);
+      std::string entry = entry_of(pid, fd, d);
       if (!entry.empty()) return entry;
       if (plain.empty()) plain = d.name;
     }

@@ -92,7 +92,7 @@ class Examiner {
     if (S_ISDIR(st.st_mode)) return cat(quoted(path), " is a directory");
     if (!S_ISREG(st.st_mode)) return cat(quoted(path), " is not a regular file");
     if (error_ == EACCES) {
-      const std::string why = refusal(entry, path, st);
+      std::string why = refusal(entry, path, st);
       if (!why.empty()) return why;
     }
     const sys::Fd file = open_below(root_, path, O_RDONLY | O_NOCTTY | O_NONBLOCK);

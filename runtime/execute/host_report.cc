@@ -5,7 +5,6 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "runtime/execute/host.h"
 #include "runtime/sys/file.h"
@@ -46,10 +45,10 @@ class Report {
   }
 
   bool is_before(unsigned major, unsigned minor) const {
-    unsigned a = 0;
-    unsigned b = 0;
-    return sscanf(places_.kernel.c_str(), "%u.%u", &a, &b) != 2 || a < major ||
-           (a == major && b < minor);
+    char* rest = nullptr;
+    const unsigned long a = strtoul(places_.kernel.c_str(), &rest, 10);
+    const unsigned long b = *rest == '.' ? strtoul(rest + 1, nullptr, 10) : 0;
+    return a < major || (a == major && b < minor);
   }
 
   void kernel() {

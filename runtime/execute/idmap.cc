@@ -57,6 +57,7 @@ static void run_helper(const char* helper, pid_t pid, std::string_view map) {
   std::vector<std::string> args = words_of(map);
   args.insert(args.begin(), {helper, std::to_string(pid)});
   std::vector<char*> argv;
+  argv.reserve(args.size() + 1);
   for (std::string& a : args) argv.push_back(a.data());
   argv.push_back(nullptr);
 

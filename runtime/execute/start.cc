@@ -17,7 +17,6 @@
 namespace coracle::execute {
 
 using plan::HookKind;
-using spec::cat;
 using spec::Error;
 using store::Status;
 

@@ -70,6 +70,7 @@ extern "C" [[noreturn]] __attribute__((used)) void coracle_init_main(long* stack
   if (base < 0 && base > -4096) refuse();
 
   static Context context;  // in .bss: the stack stays small
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a raw mmap(2) gives a number
   context.base = reinterpret_cast<unsigned char*>(base);
   context.root = context.procfs = context.mask_tmpfs = context.start = -1;
   context.sync = context.header().sync_fd;

@@ -15,7 +15,6 @@
 namespace coracle::plan {
 namespace {
 
-using spec::cat;
 using spec::Error;
 
 constexpr uint32_t kKeep = UINT32_MAX;  // chown(2): leave as it is

@@ -9,8 +9,6 @@
 
 namespace coracle::plan {
 
-using spec::cat;
-
 static bool below(std::string_view path, std::string_view directory) {
   return path.size() > directory.size() && path.substr(0, directory.size()) == directory &&
          path[directory.size()] == '/';

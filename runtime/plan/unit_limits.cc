@@ -65,7 +65,7 @@ void add_bandwidth(const Context& c, std::string_view value) {
                                           : spec::parse_number(value.substr(space + 1), kSecond);
   if (!quota || !period || *period == 0) return;
   uint64_t per_second = kInfinity;
-  if (*quota != kInfinity && *quota < kInfinity / kSecond) {
+  if (*quota < kInfinity / kSecond) {
     per_second = *quota * kSecond / *period;
     per_second = (per_second + kQuotaStep - 1) / kQuotaStep * kQuotaStep;
   }

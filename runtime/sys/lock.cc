@@ -41,6 +41,7 @@ pid_t lock_holder(const Fd& file) {
   for (char* rest = text.data(); char* line = ::strsep(&rest, "\n");) {
     int pid = 0;
     unsigned long inode = 0;
+    // NOLINTNEXTLINE(cert-err34-c): the kernel writes numbers that fit
     if (::sscanf(line, "%*u: FLOCK %*s WRITE %d %*x:%*x:%lu", &pid, &inode) != 2) continue;
     if (inode == st.st_ino) return pid;
   }

@@ -13,6 +13,7 @@ namespace coracle::sys {
 
 // Only segments that were never writable: their pages are those of the file.
 static void release_segments() {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the auxiliary vector holds numbers
   const auto* headers = reinterpret_cast<const ElfW(Phdr)*>(getauxval(AT_PHDR));
   const auto count = getauxval(AT_PHNUM);
   const auto page = static_cast<uintptr_t>(getauxval(AT_PAGESZ));
@@ -24,6 +25,7 @@ static void release_segments() {
     if (headers[i].p_type != PT_LOAD || (headers[i].p_flags & PF_W) != 0) continue;
     const uintptr_t begin = (base + headers[i].p_vaddr) & ~(page - 1);
     const uintptr_t end = (base + headers[i].p_vaddr + headers[i].p_memsz + page - 1) & ~(page - 1);
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): computed from addresses as numbers
     madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
   }
 }

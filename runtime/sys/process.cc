@@ -55,7 +55,7 @@ bool parse_process_stat(const char* text, ProcessStat& out) {
     if (!field) return number >= kStartTime;
     ++field;
     ++number;
-    if (number == kParent) out.parent = ::atoi(field);
+    if (number == kParent) out.parent = static_cast<pid_t>(::strtol(field, nullptr, 10));
     uint64_t ticks = 0;
     if (number >= kUserTime && number <= kChildrensTime && !parse_number(field, ticks))
       return false;
@@ -147,7 +147,7 @@ int zombie_status(const ProcessId& id, int& status) {
   ProcessStat stat;
   if (!parse_process_stat(text, stat) || stat.state != 'Z' || stat.start_time != id.start_time)
     return -ENODATA;
-  status = ::atoi(::strrchr(text, ' ') + 1);
+  status = static_cast<int>(::strtol(::strrchr(text, ' ') + 1, nullptr, 10));
   return 0;
 }
 

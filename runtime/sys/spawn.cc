@@ -18,6 +18,7 @@ int run_and_read(const std::vector<std::string>& argv, std::string& output, int&
   if (::pipe2(ends, O_CLOEXEC) != 0) return -errno;
   Fd reader(ends[0]), writer(ends[1]);
   std::vector<char*> words;
+  words.reserve(argv.size() + 1);
   for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
 

@@ -278,7 +278,7 @@ std::string Manager::wait_job(const Message& started, const Deadline& deadline) 
     in.u32();
     if (in.string() != job) continue;
     in.string();
-    const std::string result(in.string());
+    std::string result(in.string());
     if (in.is_good()) return result;
   }
 }

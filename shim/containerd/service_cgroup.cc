@@ -16,7 +16,6 @@
 
 namespace coracle::shim {
 
-using spec::cat;
 using spec::Error;
 using ttrpc::Code;
 

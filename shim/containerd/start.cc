@@ -92,7 +92,7 @@ void set_oom_score(pid_t daemon) {
   std::string text;
   if (sys::read_file(sys::At::cwd(), cat("/proc/", getppid(), "/oom_score_adj").c_str(), text))
     return;
-  const int score = std::min(atoi(text.c_str()) + 1, kMost);
+  const int score = std::min(static_cast<int>(strtol(text.c_str(), nullptr, 10)) + 1, kMost);
   const int r = sys::write_attribute(
       sys::At::cwd(), cat("/proc/", daemon, "/oom_score_adj").c_str(), std::to_string(score));
   if (r) log::warning(cat("the shim's oom_score_adj cannot be set to ", score));

@@ -32,8 +32,10 @@ def analyse(build, path):
     done = subprocess.run(
         ["clang-tidy", "-p", build, "--quiet", "--extra-arg=-Wno-unknown-warning-option", path],
         capture_output=True, text=True, check=False)
+    # What it finds along a path into a library's header is the library's.
     lines = [line for line in done.stdout.split("\n")
-             if re.search(r": (?:warning|error): ", line)]
+             if re.search(r": (?:warning|error): ", line) and not line.startswith("/usr/")
+             and "../usr/include/" not in line]
     if done.returncode and not lines:
         lines = ["%s: clang-tidy failed: %s" % (path, done.stderr.strip()[-300:])]
     return [os.path.relpath(line, source.ROOT) if line.startswith("/") else line
