@@ -13,11 +13,12 @@ static std::string document(const spec::HostFacts* host) {
   spec::FeatureFacts facts;
   facts.version = CORACLE_VERSION;
   facts.libseccomp_version = seccomp;
-  facts.unsafe_annotations = {"org.systemd.property.", "run.oci.keep_original_groups",
-                              "run.oci.mount_context_type"};
+  facts.unsafe_annotations = {"org.criu.config", "org.systemd.property.",
+                              "run.oci.keep_original_groups", "run.oci.mount_context_type"};
   facts.systemd = true;
   facts.systemd_user = true;
   facts.mount_options = plan::known_mount_options();
+  facts.checkpoint = true;  // criu itself is a matter of the machine
   facts.rdma = true;
   facts.apparmor = true;
   facts.selinux = true;

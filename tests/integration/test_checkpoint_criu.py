@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import harness as h
-from bundle import bind, namespace
+from bundle import bind, namespace, user_namespace
 from terminal import ConsoleSocket, read_until
 
 COUNT = "i=0; while true; do i=$((i+1)); echo $i; sleep 0.1; done"
@@ -217,6 +217,20 @@ def _(c):
     restore(c, box, pipes)
     pipes.in_order()
     h.eq(os.readlink(path), os.readlink("/proc/%d/ns/net" % c.state(box)["pid"]))
+
+
+@h.test("in a user namespace, with device nodes that are binds", needs=("criu",))
+def _(c):
+    box, pipes = c.bundle(["sh", "-c", COUNT], user_namespace), Pipes(c)
+    box.give(100000)
+    pipes.run("run", "-d", "-b", box.path, box.id)
+    pipes.numbers(3)
+    checkpoint(c, box).ok()
+    restore(c, box, pipes)
+    pipes.in_order()
+    with open("/proc/%d/uid_map" % c.state(box)["pid"], encoding="ascii") as file:
+        h.eq(["0", "100000", "65536"], file.read().split())
+    c.exec(box, "sh", "-c", "echo x >/dev/null").ok()
 
 
 @h.test("what exec left behind in the container comes back too", needs=("criu",))

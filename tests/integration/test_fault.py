@@ -8,6 +8,7 @@ import shutil
 
 import faults
 import harness as h
+from fake_criu import FakeCriu
 from faults import STRIDE, Points, Strike
 
 ERRNOS = os.environ.get("FAULT_ERRNOS", "EIO EINTR ENOMEM").split()
@@ -92,6 +93,21 @@ def _(c):
         c.create(b)
         c.start(b)
     killed_at_every_call(c, lambda b: ["pause", b.id], running, box)
+
+
+@h.test("checkpoint and restore killed at every system call, with a program in criu's place")
+def _(c):
+    h.only_ours("criu is called in another way")
+    os.environ.update(FakeCriu(c).env())  # this process is the test's own
+    images = ("--image-path", c.path("images"))
+    box = c.sleeper()
+
+    def running(b):
+        c.create(b)
+        c.start(b)
+
+    killed_at_every_call(c, lambda b: ["checkpoint", *images, b.id], running, box)
+    killed_at_every_call(c, lambda b: ["restore", "-d", "-b", b.path, *images, b.id], nothing, box)
 
 
 @h.test("run killed at every system call")
