@@ -24,8 +24,8 @@ uint64_t limit(uint64_t wanted, uint64_t granted, std::string_view set, std::str
                std::vector<std::string>& warnings) {
   for (int i = 0; i < kCapabilityCount; ++i) {
     if ((wanted & ~granted) >> i & 1) {
-      warnings.push_back(cat("process.capabilities.", set, ": ", capability_name(i),
-                             " cannot be granted: it is not ", why));
+      warnings.push_back(cat("process.capabilities.", set, ": can't raise ", set, " capability ",
+                             capability_name(i), ": it is not ", why));
     }
   }
   return wanted & granted;

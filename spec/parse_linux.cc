@@ -95,7 +95,7 @@ struct Fields<LinuxIntelRdt> {
 template <>
 struct Fields<LinuxMemoryPolicy> {
   static constexpr Field kTable[] = {
-      field<&LinuxMemoryPolicy::mode>("mode", kRequired),
+      field<&LinuxMemoryPolicy::mode>("mode"),  // required: validate_memory_policy
       field<&LinuxMemoryPolicy::nodes>("nodes"),
       field<&LinuxMemoryPolicy::flags>("flags"),
   };

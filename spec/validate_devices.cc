@@ -77,20 +77,49 @@ void validate_intel_rdt(const LinuxIntelRdt& rdt, Warnings& warnings) {
   }
 }
 
+namespace {
+
+// In runc's words.
+void check_policy_names(const LinuxMemoryPolicy& policy) {
+  const char* mode = "linux.memoryPolicy.mode";
+  if (policy.mode.empty()) fail(mode, "invalid memory policy mode: it is required");
+  if (!is_listed(kMemoryPolicyModes, policy.mode)) {
+    fail(mode, cat("invalid memory policy mode: unknown value ", quoted(policy.mode)));
+  }
+  for (size_t i = 0; i < policy.flags.size(); ++i) {
+    if (is_listed(kMemoryPolicyFlags, policy.flags[i])) continue;
+    fail(Where("linux.memoryPolicy.flags")[i],
+         cat("invalid memory policy flag: unknown value ", quoted(policy.flags[i])));
+  }
+}
+
+uint64_t count(const NumberRanges& ranges) {
+  uint64_t sum = 0;
+  for (const auto& [first, last] : ranges) sum += last - first + 1;
+  return sum;
+}
+
+}  // namespace
+
 // set_mempolicy(2), and "Some modes require that there are no nodes, e.g. MPOL_DEFAULT and
 // MPOL_LOCAL. Others that there is at least one node, e.g. MPOL_BIND and MPOL_INTERLEAVE."
 void validate_memory_policy(const LinuxMemoryPolicy& policy) {
-  check_name(kMemoryPolicyModes, policy.mode, "linux.memoryPolicy.mode");
-  check_names(kMemoryPolicyFlags, policy.flags, "linux.memoryPolicy.flags");
-  if (!policy.nodes.empty() && !parse_number_list(policy.nodes)) {
-    fail("linux.memoryPolicy.nodes", cat("invalid node list ", quoted(policy.nodes)));
+  check_policy_names(policy);
+  std::optional<NumberRanges> nodes;
+  if (!policy.nodes.empty()) {
+    nodes = parse_number_list(policy.nodes);
+    if (!nodes) {
+      fail("linux.memoryPolicy.nodes",
+           cat("invalid memory policy node list ", quoted(policy.nodes)));
+    }
   }
   bool without_nodes = policy.mode == "MPOL_DEFAULT" || policy.mode == "MPOL_LOCAL";
   bool optional_nodes = policy.mode == "MPOL_PREFERRED";
-  if (without_nodes && !policy.nodes.empty()) {
-    fail("linux.memoryPolicy.nodes", cat("must be empty with ", policy.mode));
+  if (without_nodes && nodes) {
+    fail("linux.memoryPolicy.nodes",
+         cat(policy.mode, " mode requires 0 nodes but got ", count(*nodes)));
   }
-  if (!without_nodes && !optional_nodes && policy.nodes.empty()) {
+  if (!without_nodes && !optional_nodes && !nodes) {
     fail("linux.memoryPolicy.nodes", cat("required with ", policy.mode));
   }
   uint64_t flags = 0;

@@ -73,6 +73,25 @@ Error start_failure(const plan::Message& m, const spec::Spec& spec, const std::s
   return Error(cat("starting ", spec::quoted(program), ": ", plan::call_name(m.call)), m.error);
 }
 
+static bool has_cpuset(const plan::View& plan) {
+  for (const plan::Step& step : plan)
+    if (step.op == Op::kCgroupWrite && plan.str(step.as<plan::CgroupWrite>().file) == "cpuset.cpus")
+      return true;
+  return false;
+}
+
+// sched_setattr(2), EPERM: "the CPU affinity mask of the thread does not include all CPUs in the
+// system (SCHED_DEADLINE)". In runc's words.
+static Error scheduler_failure(const plan::View& plan, const plan::Step& step,
+                               const plan::Message& m) {
+  constexpr uint32_t kDeadline = 6;
+  if (m.error != EPERM || step.as<plan::Scheduler>().policy != kDeadline || !has_cpuset(plan))
+    return step_error(plan, step, m.call, m.error, m.text);
+  return step_error(plan, step, m.call, m.error,
+                    "process scheduler can't be used together with AllowedCPUs "
+                    "(linux.resources.cpu.cpus): SCHED_DEADLINE needs all CPUs");
+}
+
 Error failure(const plan::View& plan, const plan::Message& m, const std::string& rootfs) {
   if (m.step >= plan.header().step_count && m.call == plan::Call::k_setns)
     return Error("linux.namespaces: join user namespace", m.error);
@@ -82,6 +101,7 @@ Error failure(const plan::View& plan, const plan::Message& m, const std::string&
   if (step.op == Op::kExecute) return exec_failed(program_name(plan), m, rootfs);
   if (step.op == Op::kWorkDir)
     return no_working_directory(plan.str(step.as<plan::WorkDir>().path), m);
+  if (step.op == Op::kScheduler) return scheduler_failure(plan, step, m);
   return step_error(plan, step, m.call, m.error, m.text);
 }
 

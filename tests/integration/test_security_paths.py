@@ -23,6 +23,8 @@ def _(c):
         os.symlink("/fake", box.file(name))
         done = c.run(box)
         h.true(done.status != 0, "a link as /%s was accepted" % name)
+        if h.is_ours():
+            h.has("must be mounted on ordinary directory", done.err)
         h.eq([], os.listdir(box.file("fake")))
         os.unlink(box.file(name))
         os.symlink("../../canary", box.file(name))
