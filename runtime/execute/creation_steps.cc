@@ -25,7 +25,14 @@ void Creation::run(const plan::CgroupMake& p) {
   for (uint32_t i = 0; i < p.controllers.count; ++i)
     controllers.push_back(v.str(v.list<plan::Ref>(p.controllers)[i]));
   cgroup_mount_ = cgroup::open_mount();
-  cgroup_ = cgroup::make(cgroup_mount_, v.str(p.path), controllers);
+  try {
+    cgroup_ = cgroup::make(cgroup_mount_, v.str(p.path), controllers);
+  } catch (...) {
+    // Nothing of ours is there, but it may be another container's: undo() must not touch it.
+    container_->record().cgroup_path.clear();
+    container_->save();
+    throw;
+  }
 }
 
 // Without a cgroup (see do_step) only writes that set nothing are in the plan.

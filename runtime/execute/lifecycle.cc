@@ -116,6 +116,23 @@ static void note_stopping(store::Container& container) {
   }
 }
 
+// A create that died may have named a cgroup that is in use, and not come as far as to see it.
+static bool is_anothers(const store::Container& container) {
+  const std::string& path = container.path();
+  const store::RootChoice root{path.substr(0, path.rfind('/')), false, false};
+  for (const std::string& id : store::list_ids(root)) {
+    if (id == container.id()) continue;
+    try {
+      const store::Container other = store::Container::open(root.path, id);
+      if (other.same_boot() && other.record().cgroup_path == container.record().cgroup_path)
+        return true;
+    } catch (const Error& e) {
+      log::debug(e.what());  // no container, or one that ends just now: then its cgroup does too
+    }
+  }
+  return false;
+}
+
 void destroy(store::Container& container, bool force) {
   const Status status = container.status();
   if (status != Status::kStopped && !force)
@@ -125,6 +142,8 @@ void destroy(store::Container& container, bool force) {
     container.remove();
     return;
   }
+  if (container.record().phase == store::Phase::kCreating && is_anothers(container))
+    container.record().cgroup_path.clear();
   note_stopping(container);
   std::optional<spec::Document> config;
   try {
