@@ -38,7 +38,8 @@ static long open_existing(Context& c, long root, const char* path, uint32_t flag
   long fd = open_at(root, path, how, kInRoot | RESOLVE_NO_SYMLINKS);
   if (fd != -ELOOP) return fd;
   if ((flags & plan::kMountNoSymlinks) != 0)
-    return fail_at(c, Call::k_verify, fd, "must be mounted on ordinary directory, without symbolic links on the way");
+    return fail_at(c, Call::k_verify, fd,
+                   "must be mounted on ordinary directory, without symbolic links on the way");
   fd = open_at(root, path, how, kInRoot);
   if (fd < 0 || !on_procfs(fd)) return fd;
   close_fd(fd);
