@@ -121,7 +121,7 @@ void Children::reap() {
     }
     const Ended ended = std::move(found->second);
     expected_.erase(found);
-    ended(status);
+    attempt([&] { ended(status); });
   }
   early_.clear();
 }

@@ -13,6 +13,14 @@ namespace coracle::shim {
 
 using spec::Error;
 
+void attempt(const std::function<void()>& act) {
+  try {
+    act();
+  } catch (const std::exception& e) {
+    log::warning(spec::cat("in the event loop: ", e.what()));
+  }
+}
+
 Loop::Loop() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   if (!epoll_) throw Error("epoll_create1", errno);
 }
@@ -55,15 +63,6 @@ int Loop::until_next_timer() const {
   return static_cast<int>(std::clamp<int64_t>(next - sys::monotonic_ms(), 0, 60'000));
 }
 
-template <typename Callback>
-void Loop::guarded(const Callback& callback) {
-  try {
-    callback();
-  } catch (const std::exception& e) {
-    log::warning(spec::cat("in the event loop: ", e.what()));
-  }
-}
-
 void Loop::run_timers() {
   if (timers_.empty()) return;
   const int64_t now = sys::monotonic_ms();
@@ -75,7 +74,7 @@ void Loop::run_timers() {
     const uint64_t id = it->first;
     const Act act = std::move(it->second.act);
     timers_.erase(it);
-    guarded(act);
+    attempt(act);
     it = timers_.upper_bound(id);
   }
 }
@@ -90,7 +89,7 @@ int Loop::wait(epoll_event* events, int most) {
   const bool may_idle = idle_ && (timeout < 0 || timeout > idle_ms_);
   int count = epoll_wait(epoll_.get(), events, most, may_idle ? idle_ms_ : timeout);
   if (count == 0 && may_idle) {
-    guarded(idle_);
+    attempt(idle_);
     timeout = until_next_timer();
     count = epoll_wait(epoll_.get(), events, most, timeout);
   }
@@ -107,7 +106,7 @@ void Loop::run() {
       const auto found = entries_.find(events[i].data.u64);
       if (found == entries_.end()) continue;  // forgotten by an earlier callback of this round
       const std::shared_ptr<Entry> entry = found->second;
-      guarded([&] { entry->ready(events[i].events); });
+      attempt([&] { entry->ready(events[i].events); });
     }
     run_timers();
   }

@@ -16,6 +16,9 @@
 
 namespace coracle::shim {
 
+// Does it; what it throws is logged, as the failure of something that nothing else depends on.
+void attempt(const std::function<void()>& act);
+
 class Loop {
  public:
   using Ready = std::function<void(uint32_t events)>;  // EPOLL*
@@ -47,8 +50,6 @@ class Loop {
   void remove(uint64_t id);
   int until_next_timer() const;
   int wait(epoll_event* events, int most);
-  template <typename Callback>
-  void guarded(const Callback& callback);
   void run_timers();
 
   struct Timer {

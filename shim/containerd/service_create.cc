@@ -87,6 +87,8 @@ void Service::create(Call call, std::string_view payload) {
   store::check_id(request->id);
   if (!request->bundle.starts_with('/'))
     throw Refusal(Code::kInvalidArgument, "bundle is no absolute path");
+  if (!request->checkpoint.empty())
+    throw Refusal(Code::kUnimplemented, "restoring from a checkpoint is not supported");
   if (containers_.count(request->id) != 0 || creating_.count(request->id) != 0)
     throw Refusal(Code::kAlreadyExists, cat("container ", request->id, ": already exists"));
   auto container = std::make_unique<Container>();
@@ -118,22 +120,23 @@ void Service::created(Call call, const CreateTask& request, Outcome outcome) {
   containers_[request.id] = std::move(owned);
   container.own_pids = outcome.text.starts_with(kOwnPids);
   container.cgroup_path = outcome.text.substr(1);
-  adopt(container, container.init, outcome);
-  watch_memory(container);
+  attempt([&] { adopt(container, container.init, outcome); });
+  attempt([&] { watch_memory(container); });
   server_.reply(call, pid_response(static_cast<uint32_t>(container.init.pid)));
   events_.publish(create_event(request, static_cast<uint32_t>(container.init.pid)));
 }
 
-// The process is our child by now: its worker has ended.
+// The process is our child by now: its worker has ended. Its end must not be missed, whatever else
+// goes wrong.
 void Service::adopt(Container& container, Process& process, Outcome& outcome) {
   process.pid = outcome.pid;
+  children_.expect(outcome.pid, [this, id = container.id, exec_id = process.id](int status) {
+    process_ended(id, exec_id, status);
+  });
   process.pidfd = sys::pidfd_open(outcome.pid);
   process.streams->started(std::move(outcome.descriptor));
   if (process.input_closed) process.streams->close_input();
   if (process.width != 0) process.streams->resize(process.width, process.height);
-  children_.expect(outcome.pid, [this, id = container.id, exec_id = process.id](int status) {
-    process_ended(id, exec_id, status);
-  });
 }
 
 // ---- Start -------------------------------------------------------------------------------------
@@ -225,7 +228,7 @@ void Service::exec_started(Call call, const std::string& id, const std::string& 
   Process& process = find(container, exec_id);
   process.starting = false;
   if (outcome.error.empty()) {
-    adopt(container, process, outcome);
+    attempt([&] { adopt(container, process, outcome); });
     process.status = TaskStatus::kRunning;
     server_.reply(call, pid_response(static_cast<uint32_t>(process.pid)));
     events_.publish(exec_started_event(id, exec_id, static_cast<uint32_t>(process.pid)));

@@ -4,7 +4,6 @@
 
 #include <utility>
 
-#include "runtime/log.h"
 #include "runtime/sys/process.h"
 #include "shim/containerd/bundle.h"
 #include "shim/containerd/service.h"
@@ -25,7 +24,8 @@ void Service::process_ended(const std::string& id, const std::string& exec_id, i
   if (exec_id.empty()) {
     container.paused = false;
     // What lives on of a container whose processes are in a pid namespace of others.
-    if (!container.own_pids && !container.cgroup_path.empty()) kill_all(container, SIGKILL);
+    if (!container.own_pids && !container.cgroup_path.empty())
+      attempt([&] { kill_all(container, SIGKILL); });
   }
   settle_ends(container);
 }
@@ -38,23 +38,17 @@ void Service::settle_ends(Container& container) {
     live = live || process->is_live();
   }
   if (container.init.ended && !container.init.starting && !live) {
-    check_memory(container);
+    attempt([&] { check_memory(container); });
     container.oom_watch.reset();
-    record_end(container);
+    // Should we die before containerd has been told, `delete` tells it.
+    attempt([&] { record_end(container); });
     tell_end(container, container.init);
   }
 }
 
-// Should we die before containerd has been told, `delete` tells it. Without it the exit is still
-// ours to tell.
 void Service::record_end(const Container& container) {
   const Process& init = container.init;
-  try {
-    write_exit(container.bundle,
-               {static_cast<uint32_t>(init.pid), init.exit_status, init.exited_at});
-  } catch (const Error& e) {
-    log::warning(e.what());
-  }
+  write_exit(container.bundle, {static_cast<uint32_t>(init.pid), init.exit_status, init.exited_at});
 }
 
 void Service::tell_end(Container& container, Process& process) {
