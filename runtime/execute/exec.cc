@@ -162,6 +162,8 @@ class Joining {
     try {
       child_ = launch_in(clone, container_.record().cgroup_path, request_.cgroup);
     } catch (const Error& e) {
+      // Nobody can be born in a pid namespace whose first process has ended (pid_namespaces(7)).
+      if (e.code() == ENOMEM && !container_.pidfd()) throw Error(messages::kExecStopped);
       // The container has moved its processes further down and enabled controllers in its own
       // cgroup: only a leaf may have processes then (cgroup-v2.rst). Its init is in one.
       // Or it has left that cgroup for another, and somebody removed it.

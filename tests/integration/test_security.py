@@ -25,7 +25,7 @@ def _(c):
         "binary, nothing to attach to in 200 execs")
 def _(c):
     # Root, but without CAP_SYS_PTRACE: what keeps it out is that the newcomer is not dumpable.
-    box = c.bundle(["probe", "spy", "60"])
+    box = c.bundle(["probe", "spy", "600"])
     c.up(box)
     for _ in range(200):
         c.exec(box, "true").ok()
