@@ -287,9 +287,25 @@ Planned planned(const spec::Spec& spec, plan::Request request, plan::Host host) 
   plan::Warnings warnings;
   plan::Draft draft{{}, spec, request, host, warnings};
   plan::add_cgroup(draft);
+  draft.b.parent("", plan::Clone{});
   plan::add_late_limits(draft);
   Planned out{draft.b.finish(), {}};
   for (const plan::Step& step : out.view()) out.steps.push_back(&step);
+  if (out.steps.back()->op == plan::Op::kClone) out.steps.pop_back();
+  return out;
+}
+
+// What is written to pids.max, and whether the init is born by then.
+Names pids_writes(const spec::Spec& spec, const plan::Request& request, const plan::Host& host) {
+  const Planned p = planned(spec, request, host);
+  Names out;
+  bool late = false;
+  for (const plan::Step* step : p.steps) {
+    if (step->op == plan::Op::kClone) late = true;
+    if (step->op != plan::Op::kCgroupWrite) continue;
+    const auto value = std::string(p.view().str(step->as<plan::CgroupWrite>().value));
+    out.push_back(late ? "late " + value : value);
+  }
   return out;
 }
 
@@ -336,33 +352,33 @@ TEST_CASE("limits come between, each with its origin") {
   CHECK(p.view().str(write.value) == "1000");
 }
 
-TEST_CASE("a limit of no processes comes last: before, nothing could be born in the cgroup") {
+TEST_CASE("a limit of no tasks, or with systemd of one, comes after the clone") {
   spec::Spec spec = minimal();
-  spec.linux->resources = memory(1000);
-  spec.linux->resources->pids = spec::LinuxPids{0};
+  spec.linux->resources.emplace().pids.emplace().limit = 0;
   plan::Host host;
   host.controllers = kEvery;
-  const Planned p = planned(spec, request(), host);
-  REQUIRE(p.steps.size() == 4);
-  CHECK(p.steps[0]->as<plan::CgroupMake>().controllers.count == 2);
-  CHECK(p.steps[2]->op == plan::Op::kCgroupDevices);
-  const auto& write = p.steps[3]->as<plan::CgroupWrite>();
-  CHECK(p.view().str(p.steps[3]->origin) == "linux.resources.pids.limit");
-  CHECK(p.view().str(write.file) == "pids.max");
-  CHECK(p.view().str(write.value) == "0");
+  CHECK(pids_writes(spec, request(), host) == Names{"late 0"});
+  plan::Request with_systemd = request();
+  with_systemd.unit = "a.scope";
+  // systemd has set 1, and its placeholder is there.
+  CHECK(pids_writes(spec, with_systemd, host) == Names{"2", "late 0"});
+  spec.linux->resources->pids->limit = 1;
+  CHECK(pids_writes(spec, request(), host) == Names{"1"});
+  CHECK(pids_writes(spec, with_systemd, host) == Names{"2", "late 1"});
+  spec.linux->resources->pids->limit = 2;
+  CHECK(pids_writes(spec, with_systemd, host) == Names{"2"});
 }
 
 // Podman's --pids-limit 0 and containers.conf's pids_limit = 0 come as this.
 TEST_CASE("a pids limit of 0 is none in a configuration older than 1.3") {
   spec::Spec spec = minimal();
-  spec.linux->resources = spec::LinuxResources{};
-  spec.linux->resources->pids = spec::LinuxPids{0};
+  spec.linux->resources.emplace().pids.emplace().limit = 0;
   plan::Host host;
   host.controllers = kEvery;
   spec.ociVersion = "1.0.2-dev";
-  CHECK(planned(spec, request(), host).steps.size() == 2);
+  CHECK(pids_writes(spec, request(), host) == Names{});
   spec.ociVersion = "1.3.0";
-  CHECK(planned(spec, request(), host).steps.size() == 3);
+  CHECK(pids_writes(spec, request(), host) == Names{"late 0"});
 }
 
 TEST_CASE("no cgroup: no steps, but a limit cannot be ignored") {

@@ -23,7 +23,9 @@ Record full_record() {
   r.creator = {4710, 99};
   r.boot_id = "5b8bb646-934d-41a1-a7a0-083499978b4d";
   r.cgroup_path = "/docker/c1";
-  r.cgroup_manager = "cgroupfs";
+  r.cgroup_manager = "systemd";
+  r.unit = "docker-c1.scope";
+  r.bus = "unix:path=/run/systemd/private";
   r.created = "2026-11-21T00:26:08.452607038Z";
   r.owner = 4294967294u;
   r.rootless = true;
@@ -53,6 +55,8 @@ TEST_CASE("record: what was written is read back") {
   CHECK(b.boot_id == a.boot_id);
   CHECK(b.cgroup_path == a.cgroup_path);
   CHECK(b.cgroup_manager == a.cgroup_manager);
+  CHECK(b.unit == a.unit);
+  CHECK(b.bus == a.bus);
   CHECK(b.created == a.created);
   CHECK(b.owner == a.owner);
   CHECK(b.rootless);

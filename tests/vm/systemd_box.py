@@ -74,7 +74,7 @@ class Result:
         return self
 
 
-def run(*words, env=None, timeout=240, stdin=None):
+def run(*words, env=None, timeout=600, stdin=None):
     """Output goes to files: a container that stays would keep pipes open."""
     os.makedirs(PLACE, exist_ok=True)
     out_path, err_path = PLACE + "/out", PLACE + "/err"
@@ -117,7 +117,7 @@ class Box:
         with open(self.bundle + "/config.json", "w") as file:
             json.dump(self.config, file)
 
-    def make(self, verb="create", *options, env=None, timeout=240):
+    def make(self, verb="create", *options, env=None, timeout=600):
         self.write()
         return run(CORACLE, "--systemd-cgroup", verb, "--bundle", self.bundle, *options, self.id,
                    env=env, timeout=timeout)
@@ -127,7 +127,7 @@ class Box:
         self.do("start").ok()
         return self
 
-    def do(self, verb, *more, env=None, timeout=240):
+    def do(self, verb, *more, env=None, timeout=600):
         """Later commands have no flag: the record knows."""
         return run(CORACLE, verb, *more, self.id, env=env, timeout=timeout)
 
