@@ -60,12 +60,15 @@ void kill_one(const std::string& root, std::string_view id, bool all, int signal
   auto container = store::Container::open_locked(root, id);
   const store::Record& record = container.record();
   Status status = container.status();
+  const bool everyone = is_for_all(record, all, signal);
   if (status == Status::kStopped || status == Status::kCreating) {
-    if (!all) fail_not_running(container);
     // Some may outlive the first one; without a cgroup nobody knows.
-    if (record.cgroup_path.empty() || processes(record, "kill --all").empty()) return;
+    const bool survivors = !record.cgroup_path.empty() && !processes(record, "kill --all").empty();
+    if (!survivors && all) return;
+    if (!survivors || !everyone || (status == Status::kCreating && !all))
+      fail_not_running(container);
   }
-  if (is_for_all(record, all, signal)) {
+  if (everyone) {
     signal_every(container, signal);
   } else {
     signal_first(container, signal);

@@ -67,11 +67,33 @@ static long or_report(Context& c, uint16_t index, long result) {
   __builtin_unreachable();
 }
 
+// What ends a process that has no handler, but not the first one of a pid namespace: the kernel
+// drops signals that it did not ask for (pid_namespaces(7)). Who waits has nothing to clean up, and
+// exec(2) takes the handlers away.
+static void end_by_signal(int signal) {
+  syscall(__NR_exit_group, 128 + signal);
+  __builtin_unreachable();
+}
+
+static void let_signals_end_us() {
+  constexpr unsigned long kRestorer = 0x04000000;  // SA_RESTORER, without which x86 makes no frame
+  const struct {
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)(int);  // never reached
+    uint64_t mask;
+  } action{end_by_signal, kRestorer, end_by_signal, 0};
+  static constexpr int kSignals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+  for (const int signal : kSignals)
+    syscall(__NR_rt_sigaction, signal, &action, 0, sizeof(action.mask));
+}
+
 // Until the program is wanted. The creator's death before this point kills us by PR_SET_PDEATHSIG;
 // from here on its half of the sync socket says so. (The signal is cleared first: a creator that
 // commits and exits at once must not take us with it.)
 static void await_start(Context& c, const plan::AwaitStart& p, uint16_t index) {
   syscall(__NR_prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0);
+  if (p.slot != plan::kNoSlot) let_signals_end_us();
   if (send_message(c, MessageKind::kReached, index, 0) < 0) leave();
   if (or_report(c, index, await_go(c.sync)) < 0) leave();
   if (p.slot == plan::kNoSlot) return;  // `run`: the commit is the start

@@ -88,6 +88,40 @@ def _(c):
             "the cgroup to be empty")
 
 
+@h.test("... and what outlived the first process, too")
+def _(c):
+    h.only_ours("runc since 1.2")
+    box = c.bundle(["sh", "-c", "sleep 1000 & echo up; exec sleep 1000"])
+    box.config["linux"]["namespaces"] = [
+        n for n in box.config["linux"]["namespaces"] if n["type"] != "pid"]
+    box.write()
+    c.up(box)
+    os.kill(c.state(box)["pid"], 9)
+    c.wait_stopped(box)
+    c.rt("kill", box.id, "TERM").fails("container not running")
+    with open(c.cgroup(box) + "/cgroup.procs", encoding="ascii") as file:
+        h.eq(1, len(file.read().split()))
+    c.rt("kill", box.id, "KILL").ok()
+    h.until(lambda: open(c.cgroup(box) + "/cgroup.procs", encoding="ascii").read() == "", "the end")
+    c.rt("kill", box.id, "KILL").fails("container not running")
+
+
+@h.test("SIGTERM ends a container that waits for start, though nothing in it handles it")
+def _(c):
+    h.only_ours("runc's init handles it, crun's does not")
+    for name in ("TERM", "INT", "HUP", "QUIT"):
+        box = c.bundle(["sleep", "1000"])
+        c.create(box)
+        c.rt("kill", box.id, name).ok()
+        c.wait_stopped(box)
+    # The program gets none of this.
+    box = c.bundle(["grep", "SigCgt", "/proc/self/status"])
+    c.create(box)
+    c.start(box)
+    c.wait_stopped(box)
+    h.eq("SigCgt:\t0000000000000000\n", c.output(box))
+
+
 @h.test("kill does not touch a stranger that got the pid")
 def _(c):
     box = c.up(c.sleeper())
