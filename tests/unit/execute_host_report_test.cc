@@ -64,8 +64,8 @@ TEST_CASE("host report: a machine with everything lacks nothing") {
   const HostFacts facts = m.report();
   CHECK(facts.kernel == "6.18.0-rc1");
   CHECK(facts.controllers.size() == 8);
-  for (const auto& [feature, why] : facts.lacks) CAPTURE(feature);
-  CHECK(facts.lacks.empty());
+  const std::string first = facts.lacks.empty() ? "" : facts.lacks.front().first;
+  CHECK(first == "");
 }
 
 TEST_CASE("host report: each thing that is missing is named with its reason") {
