@@ -20,9 +20,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import scenario as s  # noqa: E402
 
-MODULES = ("direct", "ctr", "podman", "podman_settings", "words", "rootless", "build", "docker")
+MODULES = ("direct", "ctr", "podman", "podman_settings", "rootless", "build", "docker", "words")
 PEERS = ("crun", "runc")
 PLACE = "/usr/local/bin/coracle"
+SAID = {}  # title -> runtime -> how failures were worded
 
 
 def arguments():
@@ -32,14 +33,13 @@ def arguments():
     parser.add_argument("--peers", help="a saved table of the peers' results")
     parser.add_argument("--save", help="where to save this run's results")
     parser.add_argument("--group", action="append", help="only these groups")
-    parser.add_argument("--modules", default=",".join(MODULES))
     parser.add_argument("--list", action="store_true")
     parser.add_argument("parts", nargs="*", help="parts of scenarios' titles")
     return parser.parse_args()
 
 
 def chosen(options):
-    for name in options.modules.split(","):
+    for name in MODULES:
         importlib.import_module("scenarios_" + name)
     return [one for one in s.registered()
             if (not options.group or one.group in options.group) and
@@ -48,7 +48,7 @@ def chosen(options):
 
 def shipped(name):
     """A file that `meson install` would install, with the place of the binary here."""
-    with open(os.path.join(HERE, "..", "..", "etc", name), encoding="utf-8") as file:
+    with open(os.path.join(HERE, "..", "..", "tools", "etc", name), encoding="utf-8") as file:
         return file.read().replace("@bindir@", os.path.dirname(PLACE))
 
 
@@ -87,6 +87,7 @@ def try_one(one, runtime, shared):
         return "FAIL", traceback.format_exc()
     finally:
         trial.clean_up()
+        SAID.setdefault(one.title, {})[runtime] = trial.said
 
 
 def run_all(scenarios, runtimes):
@@ -106,15 +107,47 @@ def run_all(scenarios, runtimes):
     return results
 
 
-def add_saved(results, path):
+def load(path):
     if not path or not os.path.exists(path):
-        return
+        return {"results": {}, "said": {}}
     with open(path, encoding="utf-8") as file:
-        saved = json.load(file)
+        return json.load(file)
+
+
+def save(results, path):
+    """The peers' results, over what the file has of other scenarios."""
+    saved = load(path)
+    for new, old in ((results, saved["results"]), (SAID, saved["said"])):
+        for title, row in new.items():
+            mine = {runtime: row[runtime] for runtime in PEERS if row.get(runtime)}
+            if mine:
+                old.setdefault(title, {}).update(mine)
+    titles = [one.title for one in s.registered()]
+    for key in saved:
+        saved[key] = {title: saved[key][title] for title in titles if title in saved[key]}
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(saved, file, indent=1)
+        file.write("\n")
+
+
+def add_saved(results, path):
+    saved = load(path)
     for title, row in results.items():
-        for peer in PEERS:
-            if peer not in row and peer in saved.get(title, {}):
-                row[peer] = saved[title][peer]
+        for new, old in ((row, saved["results"].get(title, {})),
+                         (SAID.setdefault(title, {}), saved["said"].get(title, {}))):
+            for peer in PEERS:
+                if peer not in new and peer in old:
+                    new[peer] = old[peer]
+
+
+def words():
+    """How each runtime words the same failure, one below the other."""
+    print("#\n# what is printed")
+    for title, row in SAID.items():
+        for index in range(max([len(said) for said in row.values()] or [0])):
+            for runtime in ("coracle",) + PEERS:
+                if index < len(row.get(runtime, [])):
+                    print("# %-8s %s" % (runtime, row[runtime][index]))
 
 
 def table(results):
@@ -155,11 +188,10 @@ def main():
     install(options.binary)
     results = run_all(scenarios, runtimes)
     if options.save:
-        with open(options.save, "w", encoding="utf-8") as file:
-            json.dump(results, file, indent=1)
-            file.write("\n")
+        save(results, options.save)
     add_saved(results, options.peers)
     table(results)
+    words()
     return 1 if tap(results) else 0
 
 

@@ -101,6 +101,14 @@ class Trial:
         self.runtime, self.path, self.shared = name, path, shared
         self.manager = "systemd"  # Podman's --cgroup-manager; a scenario may change it
         self.undo = []
+        self.said = []  # (what, status and last line): shown beside what the peers said
+
+    def heard(self, what, result):
+        """Notes how a failure was worded, without what differs from run to run."""
+        lines = [line for line in result.err.strip().splitlines() if line.strip()]
+        text = re.sub(r"[0-9a-f]{64}|%s" % re.escape(self.path), "X", lines[-1] if lines else "")
+        self.said.append("%s: %s: %s" % (what, result.status, text))
+        return result
 
     # --- commands
 
@@ -172,3 +180,10 @@ def equal(wanted, got, what):
 def read(path):
     with open(path, encoding="utf-8", errors="replace") as file:
         return file.read().strip()
+
+
+def fetch(host):
+    """A shell command for the busybox container, quoted: gets http://HOST/i. Its wget and its
+    resolver by the C library do not work: a static glibc has no name services without files."""
+    return ("\"printf 'GET /i HTTP/1.0\\r\\n\\r\\n' | nc \\$(nslookup -type=a %s | awk "
+            "'/^Address/ { a = \\$2 } END { print a }') 80\"" % host)

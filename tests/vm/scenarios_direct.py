@@ -150,7 +150,12 @@ def _(t):
 
 @scenario("direct", "pids: 0 lets nothing but the container's process be", only=("coracle",))
 def _(t):
-    created(t, pids={"limit": 0}).values(pids_max="0")
+    box = Box(t, ["true"])
+    box.config["ociVersion"] = "1.3.0"  # before, it could not be left out, and 0 was none
+    box.resources["pids"] = {"limit": 0}
+    box.create().ok()
+    box.values(pids_max="0")
+    box.start().ok()
 
 
 def disk():

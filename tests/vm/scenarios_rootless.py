@@ -5,7 +5,9 @@ RUN = "run --rm --network none "
 
 
 def user(t, command, manager="systemd", **more):
-    return t.sh("as-user podman --runtime RUNTIME --cgroup-manager %s %s" % (manager, command),
+    # Podman takes INVOCATION_ID as the sign of a unit, in which it leaves its monitor: it would be
+    # killed with the unit of as-user.
+    return t.sh("as-user env -u INVOCATION_ID podman --runtime RUNTIME --cgroup-manager %s %s" % (manager, command),
                 **more)
 
 

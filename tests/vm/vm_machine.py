@@ -1,4 +1,4 @@
-"""The machine itself: QEMU, its image, its devices, its end."""
+"""The test VM itself: QEMU, virtiofsd, the image of a started machine."""
 import base64
 import hashlib
 import json
@@ -9,7 +9,12 @@ import subprocess
 import sys
 import time
 
-from vm_frames import CACHE, FORMAT, HERE, die
+from vm_channel import die
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CACHE = os.environ.get('CORACLE_VM_CACHE') or os.path.join(
+    os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'coracle-vm')
+FORMAT = 1                           # count up when the machine's devices or kernel arguments change
 
 
 def guest_dir():

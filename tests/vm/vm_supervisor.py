@@ -1,60 +1,22 @@
-"""The supervisor: owns a machine, carries frames between its clients and the guest."""
+"""The process that owns a machine and carries frames between its clients and the guest; how a machine
+image is made with it."""
+import argparse
+import fcntl
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
+import subprocess
+import sys
+import tempfile
 import time
 
-from vm_frames import BOOT_LIMIT, NO_CODE, frame, frames
-from vm_machine import Machine
+from vm_channel import NO_CODE, Client, Link, die, frame
+from vm_machine import WARM_UP, Machine, accel, guest_dir, template_of
 
-
-class Link:
-    def __init__(self, sel, sock, on_frame, on_close):
-        self.sel, self.sock, self.on_frame, self.on_close = sel, sock, on_frame, on_close
-        self.inbuf, self.out = bytearray(), bytearray()
-        sock.setblocking(False)
-        sel.register(sock, selectors.EVENT_READ, self)
-
-    def send(self, data):
-        self.out += data
-        self.flush()
-
-    def flush(self):
-        try:
-            while self.out:
-                n = self.sock.send(self.out[:1 << 18])
-                del self.out[:n]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.out.clear()
-        if self.sock.fileno() >= 0:
-            self.sel.modify(self.sock, selectors.EVENT_READ | (selectors.EVENT_WRITE if self.out else 0), self)
-
-    def close(self):
-        if self.sock.fileno() >= 0:
-            self.sel.unregister(self.sock)
-            self.sock.close()
-
-    def event(self, mask):
-        if mask & selectors.EVENT_WRITE:
-            self.flush()
-        if mask & selectors.EVENT_READ:
-            try:
-                data = self.sock.recv(1 << 18)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b''
-            if not data:
-                self.close()
-                self.on_close(self)
-                return
-            self.inbuf += data
-            for f in frames(self.inbuf):
-                self.on_frame(self, *f)
+BOOT_LIMIT = float(os.environ.get('CORACLE_VM_BOOT_LIMIT', '180'))
 
 
 class Supervisor:
@@ -160,3 +122,93 @@ def supervise(state, opts, alive=None):
     listener.bind('ctl')
     listener.listen(64)
     return lambda: Supervisor(state, opts, listener, alive).loop()
+
+
+def supervise_child(state, opts, alive_r, alive_w, lock=None):
+    up_r, up_w = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(up_r)
+            if alive_w is not None:
+                os.close(alive_w)
+            os.setsid()
+            if lock is not None:           # stays up in the background
+                lock.close()
+                null = os.open('/dev/null', os.O_RDWR)
+                log = os.open(f'{state}/supervisor.log', os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+                os.dup2(null, 0)
+                os.dup2(log, 1)
+                os.dup2(log, 2)
+            loop = supervise(state, opts, alive_r)
+            os.write(up_w, b'1')
+            os.close(up_w)
+            loop()
+            if alive_r is not None:        # the owner may have been killed
+                os.chdir('/')
+                shutil.rmtree(state, ignore_errors=True)
+            os._exit(0)
+        except SystemExit as e:
+            os._exit(e.code if isinstance(e.code, int) else 1)
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+            os._exit(1)
+    os.close(up_w)
+    if alive_r is not None:
+        os.close(alive_r)
+    os.read(up_r, 1)
+    os.close(up_r)
+    return pid
+
+
+def make_template(guest, opts, path):
+    """Boots once, warms the engines up, and keeps memory, devices and disk."""
+    with open(f'{guest}/machine.lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(f'{path}/state'):
+            return
+        new = tempfile.mkdtemp(dir=guest, prefix='new.')
+        began = time.monotonic()
+        try:
+            subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', f'{guest}/disk.img',
+                            f'{new}/disk'], check=True)
+            alive_r, alive_w = os.pipe()
+            state = tempfile.mkdtemp(prefix='coracle-vm.')
+            try:
+                pid = supervise_child(state, argparse.Namespace(**{**vars(opts), 'dir': [], 'record': new}),
+                                      alive_r, alive_w)
+                client = Client(state)
+                info = client.boot()
+                client.send(b'X', json.dumps({'argv': ['sh', '-c', WARM_UP]}).encode())
+                log = b''
+                while True:
+                    kind, data = client.wait_for((b'O', b'T', b'D'))
+                    if kind == b'D':
+                        break
+                    log += data
+                if json.loads(data)['code']:
+                    die('the warm-up failed:\n' + log.decode(errors='replace'))
+                client.send(b'V')
+                kind, data = client.wait_for((b'V', b'D'))
+                if kind == b'D':
+                    die('the machine image: ' + json.loads(data).get('error', ''))
+            finally:
+                os.close(alive_w)
+                os.waitpid(pid, 0)
+                shutil.rmtree(state, ignore_errors=True)
+            os.rename(new, path)
+            new = None
+            used = subprocess.run(['du', '-sh', path], stdout=subprocess.PIPE, text=True).stdout.split()[0]
+            sys.stderr.write(f'coracle-vm: machine image ready in {time.monotonic() - began:.0f} s '
+                             f'(boot {info["boot"]} s), {used}\n')
+        finally:
+            if new:
+                shutil.rmtree(new, ignore_errors=True)
+
+
+def prepare(opts):
+    guest = guest_dir()
+    path = template_of(guest, opts, accel(guest))
+    if path and not os.path.exists(f'{path}/state'):
+        make_template(guest, opts, path)

@@ -1,4 +1,4 @@
-"""The client: one command in the guest, with its streams, signals and terminal."""
+"""The test VM's command channel: frames, and the client that sends a command and carries its streams."""
 import json
 import os
 import selectors
@@ -10,7 +10,77 @@ import termios
 import time
 import tty
 
-from vm_frames import NO_CODE, WINDOW, die, frame, frames
+
+HEAD = struct.Struct('>cII')
+WINDOW = 1 << 18                     # stdin bytes in flight to the guest
+NO_CODE = 125                        # the machine failed, not the command
+
+
+def die(msg, code=NO_CODE):
+    sys.stderr.write(f'coracle-vm: {msg}\n')
+    sys.exit(code)
+
+
+def frame(kind, chan, data=b''):
+    return HEAD.pack(kind, chan, len(data)) + data
+
+
+def frames(buf):
+    """The whole frames at the front of buf, taken out of it."""
+    while len(buf) >= HEAD.size:
+        kind, chan, size = HEAD.unpack_from(buf)
+        if len(buf) < HEAD.size + size:
+            return
+        payload = bytes(buf[HEAD.size:HEAD.size + size])
+        del buf[:HEAD.size + size]
+        yield kind, chan, payload
+
+
+class Link:
+    def __init__(self, sel, sock, on_frame, on_close):
+        self.sel, self.sock, self.on_frame, self.on_close = sel, sock, on_frame, on_close
+        self.inbuf, self.out = bytearray(), bytearray()
+        sock.setblocking(False)
+        sel.register(sock, selectors.EVENT_READ, self)
+
+    def send(self, data):
+        self.out += data
+        self.flush()
+
+    def flush(self):
+        try:
+            while self.out:
+                n = self.sock.send(self.out[:1 << 18])
+                del self.out[:n]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.out.clear()
+        if self.sock.fileno() >= 0:
+            self.sel.modify(self.sock, selectors.EVENT_READ | (selectors.EVENT_WRITE if self.out else 0), self)
+
+    def close(self):
+        if self.sock.fileno() >= 0:
+            self.sel.unregister(self.sock)
+            self.sock.close()
+
+    def event(self, mask):
+        if mask & selectors.EVENT_WRITE:
+            self.flush()
+        if mask & selectors.EVENT_READ:
+            try:
+                data = self.sock.recv(1 << 18)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b''
+            if not data:
+                self.close()
+                self.on_close(self)
+                return
+            self.inbuf += data
+            for f in frames(self.inbuf):
+                self.on_frame(self, *f)
 
 
 def connect(state):
