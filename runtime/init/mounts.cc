@@ -32,11 +32,22 @@ static bool keeps_other(Context& c, const plan::OpenTree& p, long error) {
          c.fd(p.slot) >= 0;
 }
 
+static long clone_inside(Context& c, const char* path, unsigned flags) {
+  const long source =
+      open_below(c, path, (flags & AT_SYMLINK_NOFOLLOW) != 0 ? uint64_t{O_NOFOLLOW} : 0);
+  if (source < 0) return source;
+  const long tree = clone_tree(c, source, "", flags | AT_EMPTY_PATH);
+  close_fd(source);
+  return tree;
+}
+
 long run(Context& c, const plan::OpenTree& p) {
   unsigned flags = 0;
   if ((p.flags & plan::kTreeRecursive) != 0) flags |= AT_RECURSIVE;
   if ((p.flags & plan::kTreeNoFollow) != 0) flags |= AT_SYMLINK_NOFOLLOW;
-  const long tree = clone_tree(c, AT_FDCWD, c.str(p.path), flags);
+  const long tree = (p.flags & plan::kTreeInRoot) != 0
+                        ? clone_inside(c, c.str(p.path), flags)
+                        : clone_tree(c, AT_FDCWD, c.str(p.path), flags);
   if (tree < 0) return keeps_other(c, p, tree) ? 0 : tree;
   long r = check_tree(c, p, tree);
   if (r == 0) r = set_attrs(c, tree, p.attrs);

@@ -76,6 +76,7 @@ struct PlannedMount {
   Slot userns = kNoSlot;    // idmapped: its user namespace
   Slot fallback = kNoSlot;  // cgroup in a user namespace: the container's cgroup
   std::string source;       // bind: absolute
+  std::string inside;       // bind of what lies below root.path: its path in the container, or ""
 };
 
 }  // namespace coracle::plan

@@ -79,6 +79,7 @@ inline constexpr uint32_t kTreeMustBeDirectory = 4;
 // instead, it keeps what the host's mounts restrict (ro, nosuid, ...) locked; if the path cannot be
 // walked from there, the parent's stays.
 inline constexpr uint32_t kTreeReplace = 8;
+inline constexpr uint32_t kTreeInRoot = 16;  // `path` is one of the container's, as mounted by now
 struct IdmapUserns {  // a user namespace with these maps, only to idmap mounts with
   Ref uid_map;        // text as written to /proc/PID/uid_map
   Ref gid_map;

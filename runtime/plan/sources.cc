@@ -98,6 +98,24 @@ std::string absolute_source(const Draft& d, std::string_view source) {
   return source.substr(0, 1) == "/" ? std::string(source) : cat(d.request.bundle, "/", source);
 }
 
+// The part of a host path that is below root.path, as the container sees it; else "".
+static std::string inside_rootfs(const Draft& d, std::string_view path) {
+  if (!d.spec.root || d.running) return "";
+  const std::string root = clean_path(absolute_source(d, d.spec.root->path));
+  const std::string clean = clean_path(path);
+  if (root == "/" || !clean.starts_with(root) || clean[root.size()] != '/') return "";
+  return clean.substr(root.size());
+}
+
+// A destination below root.path has ever been taken for one that says where it is on the host.
+static std::string target_of(Draft& d, const spec::Mount& mount, const std::string& origin) {
+  std::string inside = inside_rootfs(d, mount.destination);
+  if (inside.empty()) return clean_path(mount.destination);
+  d.warnings.push_back(cat(origin, ".destination: ", spec::quoted(mount.destination),
+                           " is below root.path; taken as ", inside));
+  return inside;
+}
+
 void read_mounts(Draft& d) {
   d.mounts.clear();
   for (size_t i = 0; i < d.spec.mounts.size(); ++i) {
@@ -108,10 +126,12 @@ void read_mounts(Draft& d) {
     for (const DataOption& option : m.options.ignored)
       d.warnings.push_back(cat(m.origin, ".options: ", spec::quoted(option.key),
                                " is for file systems; a bind mount has none of its own: ignored"));
-    m.target = clean_path(mount.destination);
+    m.target = target_of(d, mount, m.origin);
     check_target(mount, m);
     check_type(mount, m);
-    if (is_clone(mount, m.options)) m.source = absolute_source(d, mount.source);
+    if (!is_clone(mount, m.options)) continue;
+    m.source = absolute_source(d, mount.source);
+    m.inside = inside_rootfs(d, m.source);
   }
 }
 
@@ -219,11 +239,18 @@ static AttrList clone_attrs(const Draft& d, const PlannedMount& m) {
   return attrs;
 }
 
-void open_source(Draft& d, PlannedMount& m, Actor actor, uint32_t replace) {
-  uint32_t flags = replace | (m.options.rbind ? kTreeRecursive : 0);
+// What the container's own mounts have put there by its turn is the source of a bind below
+// root.path. An idmapped one only the parent may map, and it does not see them.
+bool is_cloned_inside(const Draft& d, const PlannedMount& m) {
+  return !m.inside.empty() && !clones_in_turn(d) && m.userns == kNoSlot;
+}
+
+void open_source(Draft& d, PlannedMount& m, Actor actor, uint32_t more) {
+  uint32_t flags = more | (m.options.rbind ? kTreeRecursive : 0);
   if (m.options.source_nofollow || m.options.copy_symlink) flags |= kTreeNoFollow;
   if (m.tree == kNoSlot) m.tree = d.b.slot();
-  d.b.add(actor, m.origin, OpenTree{d.b.str(m.source), clone_attrs(d, m).into(d.b), m.tree, flags});
+  const Ref path = d.b.str((more & kTreeInRoot) != 0 ? m.inside : m.source);
+  d.b.add(actor, m.origin, OpenTree{path, clone_attrs(d, m).into(d.b), m.tree, flags});
 }
 
 // In a user namespace without a cgroup namespace of its own the kernel refuses a new cgroup2 mount:
@@ -245,7 +272,7 @@ void open_trees(Draft& d, Actor actor) {
   for (size_t i = 0; i < d.mounts.size(); ++i) {
     PlannedMount& m = d.mounts[i];
     if (!m.source.empty()) {
-      if (!clones_in_turn(d)) open_source(d, m, actor, 0);
+      if (!clones_in_turn(d) && !is_cloned_inside(d, m)) open_source(d, m, actor, 0);
     } else if (d.new_userns && is_cgroup(d.spec.mounts[i])) {
       open_cgroup(d, m, actor);
     }
@@ -255,7 +282,8 @@ void open_trees(Draft& d, Actor actor) {
 void replace_trees(Draft& d) {
   open_rootfs(d, Actor::kInit, kTreeReplace);
   for (PlannedMount& m : d.mounts)
-    if (!m.source.empty() && m.userns == kNoSlot) open_source(d, m, Actor::kInit, kTreeReplace);
+    if (!m.source.empty() && m.userns == kNoSlot && !is_cloned_inside(d, m))
+      open_source(d, m, Actor::kInit, kTreeReplace);
 }
 
 static void read_mounts_with_maps(Draft& d) {

@@ -196,6 +196,27 @@ def _(c):
         bind(c.path("d"), "/t/d"), mount("/t", "tmpfs", "tmpfs"), mount("/t/d", "tmpfs", "t"))))
 
 
+@h.test("a bind of a place below root.path shows what is mounted there by then")
+def _(c):
+    h.only_ours("others differ")
+    os.makedirs(c.path("d", "sub"))
+    with open(c.path("d", "sub", "file"), "w", encoding="ascii") as file:
+        file.write("seen\n")
+    for owner in (None, 100000):
+        box = c.bundle(["cat", "/final/file"], None if owner is None else user_namespace)
+        if owner is not None:
+            box.give(owner)
+        box.config["mounts"] += [
+            bind(c.path("d"), "/mnt"),
+            # The destination as a path of the host, too.
+            bind(box.rootfs + "/mnt/sub", box.rootfs + "/final", "rbind")]
+        box.write()
+        done = c.run(box).ok()
+        h.eq("seen\n", done.out)
+        h.has("taken as /final", done.err)
+        h.true(not os.path.exists(box.rootfs + box.rootfs), "the host's path was made inside")
+
+
 @h.test("tmpcopyup keeps what the tmpfs hides")
 def _(c):
     box = c.bundle(["sh", "-c", "cat /etc/keep; echo new > /etc/keep; stat -c %a /etc/keep"],
