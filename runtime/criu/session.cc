@@ -191,8 +191,9 @@ void Session::fail_silent(int waited_ms) {
 // "criu failed: type DUMP errno 0" is how the peers put it, and what scripts look for.
 void Session::fail_request(Kind kind, const Response& response) const {
   std::string reason = log_.empty() ? "" : errors_of_file(log_);
-  if (reason.find(response.error_text) == reason.npos)
-    reason = cat(printable(response.error_text), reason.empty() ? "" : "; ", reason);
+  std::string first = errors_of(response.error_text, 1);  // a line as in the log, or mere words
+  if (first.empty()) first = printable(response.error_text);
+  if (reason.find(first) == reason.npos) reason = cat(first, reason.empty() ? "" : "; ", reason);
   if (reason.empty()) reason = last_words();
   throw Error(cat("criu failed to ", verb(kind), ": ", reason.empty() ? "no reason given" : reason,
                   response.error != 0 ? cat(" (", strerror(response.error), ")") : "",

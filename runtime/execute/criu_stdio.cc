@@ -109,7 +109,7 @@ class Finder {
       if (!look_at(pid, std::to_string(fd), d)) continue;
       std::string entry = entry_of(pid, fd, d);
       if (!entry.empty()) return entry;
-      if (plain.empty()) plain = d.name;
+      if (plain.empty() && !is_reconnected(d.name)) plain = d.name;
     }
     return plain;
   }
@@ -119,10 +119,11 @@ class Finder {
   std::string entry_of(pid_t pid, int fd, const Descriptor& d) const {
     if (d.name.starts_with("pipe:["))
       return pipes_.count({d.file.st_ino, fd == 0 ? S_IWUSR : S_IRUSR}) == 0 ? d.name : "";
-    if (!S_ISREG(d.file.st_mode) && !S_ISCHR(d.file.st_mode)) return "";
+    const bool is_file = S_ISREG(d.file.st_mode) || S_ISFIFO(d.file.st_mode);
+    if (!is_file && !S_ISCHR(d.file.st_mode)) return "";
     const int mount = mount_of(pid, fd);
     if (mount < 0 || mounts_.count(mount) != 0) return "";
-    if (!S_ISCHR(d.file.st_mode) || is_memory_device(d.file.st_rdev))
+    if (is_file || is_memory_device(d.file.st_rdev))
       return hexadecimal("file", static_cast<uint64_t>(mount), d.file.st_ino);
     return terminals_ ? hexadecimal("tty", d.file.st_rdev, d.file.st_dev) : "";
   }

@@ -3,8 +3,8 @@
 // of three strings, for 0, 1 and 2. `restore` puts its own 0, 1 and 2 in their place.
 //
 //   pipe:[INODE]          a pipe whose other end is outside
-//   file[MOUNT:INODE]     a file that the container's mounts do not lead to (hexadecimal, as criu
-//                         has it)
+//   file[MOUNT:INODE]     a file or named fifo that the container's mounts do not lead to
+//                         (hexadecimal, as criu has it)
 //   tty[RDEV:DEV]         a terminal that is not the container's own
 //   anything else         nothing to reconnect
 #pragma once

@@ -165,7 +165,10 @@ void refuse(const Fd& socket, const Request& r) {
   log(r, "(00.000200) Error (criu/first.c:1): mnt: the first reason");
   log(r, "(00.000300)      1: Error (criu/second.c:22): net: the last reason");
   log(r, "(00.000400) Error (criu/cr-dump.c:2098): Dumping FAILED.");
-  answer(socket, response(r.type, false).number(7, 22).bytes(9, "the answer's reason").take());
+  answer(socket, response(r.type, false)
+                     .number(7, 22)
+                     .bytes(9, "Error (criu/zero.c:1): the answer's reason\n")
+                     .take());
 }
 
 [[noreturn]] void hang(const Request& r) {
