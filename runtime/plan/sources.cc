@@ -225,11 +225,24 @@ bool all_binds_are_private(const Draft& d) {
                      [](const PlannedMount& m) { return m.source.empty() || is_private(m); });
 }
 
+// A bind keeps what restricts its source as long as its options name no flag of a mount; naming one
+// names them all (mount(2), MS_REMOUNT|MS_BIND; so in runc and crun). Access times stay, and, where
+// a user namespace locks them, all but nosymfollow (mount_namespaces(7)).
+static AttrChange bind_change(const Draft& d, const MountOptions& o) {
+  if (o.attrs.empty()) return {};
+  const bool locked = d.new_userns || !d.parent_mounts || !d.host.initial_userns;
+  constexpr uint64_t kLockable =
+      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  AttrChange all{0, MOUNT_ATTR_NOSYMFOLLOW | (locked ? 0 : kLockable)};
+  all.then(o.attrs);
+  return all;
+}
+
 static AttrList clone_attrs(const Draft& d, const PlannedMount& m) {
   const bool rec = m.options.rbind;  // else the clone is a single mount
   AttrList attrs;
   if (m.userns != kNoSlot) attrs.idmap(m.userns, rec && m.options.idmap_recursive);
-  attrs.change(m.options.attrs, false);
+  attrs.change(bind_change(d, m.options), false);
   attrs.change(m.options.recursive, rec);
   // In turn, the host's mounts have their propagation already (PropagationRoot).
   if (!clones_in_turn(d)) attrs.propagate(clone_propagation(d), rec);

@@ -347,6 +347,22 @@ def _(c):
         isolation.umount(c.path("d"))
 
 
+@h.test("a bind keeps its source's restrictions; an option that names one names them all")
+def _(c):
+    if "crun" in h.runtime()[0]:
+        h.skip("crun takes rw for no flag")
+    os.mkdir(c.path("d"))
+    isolation.mount(c.path("d"), c.path("d"), None, 4096)
+    isolation.mount("none", c.path("d"), None, 4096 | 32 | 1 | 2 | 4 | 8)
+    try:
+        for options, want in (((), {"ro", "nosuid", "nodev", "noexec"}), (("rw",), {"rw"}),
+                              (("noexec",), {"rw", "noexec"}), (("rprivate", "dev"), {"rw"})):
+            per_mount, _, _, _ = options_of(c, "/d", bind(c.path("d"), "/d", *options))
+            h.eq(want, per_mount & {"ro", "rw", "nosuid", "nodev", "noexec"}, str(options))
+    finally:
+        isolation.umount(c.path("d"))
+
+
 @h.test("a private sysfs is refused or replaced without a network namespace of its own")
 def _(c):
     def edit(config):
