@@ -28,8 +28,8 @@ MOUNTING_TEST("CVE-2019-16884: /proc is a symlink of the image") {
   a.mount("proc", "proc", "/proc");
   const std::string found = carry_out(a, [] { return std::string("made"); });
   CHECK(found ==
-        "failed: mounts[0]: verify: Too many levels of symbolic links: must be reached "
-        "without symbolic links");
+        "failed: mounts[0]: verify: Too many levels of symbolic links: must be mounted on "
+        "ordinary directory, without symbolic links on the way");
 }
 
 MOUNTING_TEST("CVE-2019-19921: a symlink leads a mount into procfs") {
