@@ -97,14 +97,14 @@ def own_cgroup(text):
 
 
 def until(condition, what, seconds=5.0):
-    """Polls until condition() is true; returns its value."""
+    """Polls until condition() is true; returns its value. `what`: words, or a function for them."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            fail("%s did not happen within %g s" % (what, seconds))
+            fail("%s did not happen within %g s" % (what() if callable(what) else what, seconds))
         time.sleep(0.01)
 
 

@@ -163,7 +163,7 @@ class Events:
 
     def __init__(self, path, listen=True):
         self.path, self.list, self.times = path, [], []
-        self.server = None
+        self.server, self.answering = None, threading.Lock()
         if listen:
             self.listen()
 
@@ -191,10 +191,11 @@ class Events:
                 stream, _, data = read_frame(client)
                 envelope = dec(one(dec(one(dec(data), 3, b"")), 1, b""))
                 any_message = dec(one(envelope, 4, b""))
-                self.times.append(one(dec(one(envelope, 1, b"")), 1))
-                self.list.append((text(envelope, 3), text(envelope, 2), text(any_message, 1),
-                                  dec(one(any_message, 2, b""))))
-                client.sendall(frame(stream, 2, b""))
+                with self.answering:  # what is kept is answered: else it rightly comes again
+                    client.sendall(frame(stream, 2, b""))
+                    self.times.append(one(dec(one(envelope, 1, b"")), 1))
+                    self.list.append((text(envelope, 3), text(envelope, 2), text(any_message, 1),
+                                      dec(one(any_message, 2, b""))))
         except (OSError, EOFError):
             pass
 
@@ -203,12 +204,13 @@ class Events:
         if self.server:
             self.server.shutdown(socket.SHUT_RDWR)
             self.server.close()
-            for client in self.clients:
-                try:
-                    client.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-                client.close()
+            with self.answering:
+                for client in self.clients:
+                    try:
+                        client.shutdown(socket.SHUT_RDWR)
+                    except OSError:
+                        pass
+                    client.close()
             os.unlink(self.path)
             self.server = None
 
@@ -216,8 +218,8 @@ class Events:
         return [event[0].replace("/tasks/", "") for event in self.list]
 
     def wait(self, *topics, seconds=5):
-        h.until(lambda: self.topics() == list(topics), "events %s (there are %s)" % (
-            list(topics), self.topics()), seconds)
+        h.until(lambda: self.topics() == list(topics),
+                lambda: "events %s (there are %s)" % (list(topics), self.topics()), seconds)
 
 
 class Stdio:
