@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "runtime/execute/words.h"
 #include "runtime/sys/file.h"
@@ -14,9 +16,8 @@ using spec::cat;
 
 // prlimit(2): 0 or -errno.
 static int set_rlimit(pid_t child, const plan::Rlimit& p) {
-  const struct rlimit limit { p.soft, p.hard };
-  const auto resource = static_cast<__rlimit_resource>(p.resource);
-  return prlimit(child, resource, &limit, nullptr) < 0 ? -errno : 0;
+  const struct rlimit64 limit { p.soft, p.hard };
+  return syscall(SYS_prlimit64, child, p.resource, &limit, nullptr) < 0 ? -errno : 0;
 }
 
 // The host's procfs, which no container can have changed (proc_pid_oom_score_adj(5)).

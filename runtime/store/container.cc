@@ -180,7 +180,7 @@ bool Container::load() {
 // Exchanged, and the old one unlinked: as atomic as a rename over it, which on ext4 would wait for
 // the disk (mount option auto_da_alloc; some state roots are not on tmpfs). renameat2(2).
 int Container::replace_record() {
-  const int r = sys::rename_at(dir_, kRecordNew, dir_, kRecord, RENAME_EXCHANGE);
+  const int r = sys::exchange_at(dir_, kRecordNew, kRecord);
   if (r == -EINVAL) return sys::rename_at(dir_, kRecordNew, dir_, kRecord);  // not everywhere
   return r ? r : sys::unlink_at(dir_, kRecordNew);
 }

@@ -1,6 +1,7 @@
 #include "runtime/sys/file.h"
 
 #include <dirent.h>
+#include <linux/fs.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -125,8 +126,12 @@ int rmdir_at(At dir, const char* path) { return result(::unlinkat(dir.fd(), path
 
 int unlink_at(At dir, const char* path) { return result(::unlinkat(dir.fd(), path, 0)); }
 
-int rename_at(At from_dir, const char* from, At to_dir, const char* to, unsigned flags) {
-  return result(::renameat2(from_dir.fd(), from, to_dir.fd(), to, flags));
+int rename_at(At from_dir, const char* from, At to_dir, const char* to) {
+  return result(::renameat(from_dir.fd(), from, to_dir.fd(), to));
+}
+
+int exchange_at(At dir, const char* one, const char* other) {
+  return ::syscall(SYS_renameat2, dir.fd(), one, dir.fd(), other, RENAME_EXCHANGE) < 0 ? -errno : 0;
 }
 
 int chown_at(At dir, const char* path, uid_t uid, gid_t gid) {

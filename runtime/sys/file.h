@@ -50,7 +50,9 @@ int write_attribute(At dir, const char* path, std::string_view value);
 int mkdir_at(At dir, const char* path, mode_t mode);
 int rmdir_at(At dir, const char* path);
 int unlink_at(At dir, const char* path);
-int rename_at(At from_dir, const char* from, At to_dir, const char* to, unsigned flags = 0);
+int rename_at(At from_dir, const char* from, At to_dir, const char* to);
+// The two names change places at once; both must exist. -EINVAL where the file system cannot.
+int exchange_at(At dir, const char* one, const char* other);
 int chown_at(At dir, const char* path, uid_t uid, gid_t gid);  // does not follow symlinks
 
 // The magic number of the file system that an open file lies on (statfs(2)). 0 or -errno.

@@ -2,20 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-namespace coracle::sys {
+#include "runtime/sys/mount_api.h"
 
-#ifndef STATX_MNT_ID
-#define STATX_MNT_ID 0x00001000U
-#endif
+namespace coracle::sys {
 
 uint64_t mount_id(const char* path) {
   struct statx st;
-  if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &st) < 0) return 0;
+  if (syscall(SYS_statx, AT_FDCWD, path, 0, STATX_MNT_ID, &st) < 0) return 0;
   return st.stx_mnt_id;
 }
 

@@ -10,7 +10,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,6 +18,7 @@
 #include <vector>
 
 #include "runtime/sys/child_stack.h"
+#include "runtime/sys/mount_api.h"
 #include "runtime/sys/process.h"
 
 namespace coracle::sys {

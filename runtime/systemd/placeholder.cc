@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,7 +17,7 @@ namespace coracle::systemd {
 [[noreturn]] static void sleep_until_killed(pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);
-  ::close_range(0, ~0U, 0);
+  ::syscall(SYS_close_range, 0, ~0U, 0);
   for (;;) ::pause();
 }
 
