@@ -57,20 +57,22 @@ void send_report(const Outcome& outcome) {
   }
 }
 
-void wait_at_gate() {
+void wait_at_gate(bool strict) {
   constexpr int kLongestMs = 10'000;
   pollfd gate = {sys::kWorkerGate, POLLIN, 0};
   const int ready = poll(&gate, 1, kLongestMs);
   if (ready < 0) throw Error("poll", errno);
   if (ready == 0) throw Error("the logger is not ready after 10 s");
+  if (strict && (gate.revents & POLLIN) == 0)
+    throw Error("the logger has ended or closed descriptor 5 without saying that it is ready");
 }
 
-[[noreturn]] void run_worker(const Children::Task& task, bool gated) {
+[[noreturn]] void run_worker(const Children::Task& task, const Children::Files& files) {
   const sys::Fd log(sys::kWorkerLog);
   log::use_descriptor(log::descriptor() != nullptr ? &log : nullptr);
   Outcome outcome;
   try {
-    if (gated) wait_at_gate();
+    if (files.gate != nullptr && *files.gate) wait_at_gate(files.strict);
     outcome = task();
   } catch (const std::exception& e) {
     outcome.error = *e.what() != '\0' ? e.what() : "failed without a word";
@@ -140,7 +142,7 @@ void Children::work(const Files& files, const Task& task, Done done) {
   for (int i = 0; i < 3; ++i) given.stdio[i] = *files.stdio[i] ? files.stdio[i] : &null_;
   const pid_t pid = sys::fork_worker(given);
   if (pid < 0) throw Error("fork", pid);
-  if (pid == 0) run_worker(task, files.gate != nullptr && *files.gate);
+  if (pid == 0) run_worker(task, files);
   ++working_;
   auto socket = std::make_shared<sys::Fd>(std::move(ours));
   expect(pid, [this, socket, done = std::move(done)](int status) {

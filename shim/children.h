@@ -44,6 +44,7 @@ class Children {
   struct Files {
     const sys::Fd* stdio[3];
     const sys::Fd* gate = nullptr;
+    bool strict = false;  // the end of the gate without a byte is a failure
   };
   void work(const Files& files, const Task& task, Done done);
   // With /dev/null.

@@ -1,10 +1,13 @@
 #include "shim/main.h"
 
+#include <unistd.h>
+
 #include <vector>
 
 #include "runtime/commands/features.h"
 #include "runtime/sys/protobuf.h"
 #include "runtime/sys/stdio.h"
+#include "shim/containerd/bootstrap.h"
 #include "shim/containerd/invocation.h"
 #include "shim/containerd/messages.h"
 #include "shim/containerd/remove.h"
@@ -21,13 +24,13 @@ namespace {
 
 constexpr char kName[] = "io.containerd.coracle.v2";
 
-// api/types/introspection.proto, RuntimeInfo.
-std::string runtime_info() {
+// api/types/introspection.proto, RuntimeInfo. `options`: an Any, as it came.
+std::string runtime_info(std::string_view options) {
   constexpr char kFeatures[] =
       "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
   const sys::ProtoWriter version = sys::ProtoWriter().bytes(1, CORACLE_VERSION);
   sys::ProtoWriter out;
-  out.bytes(1, kName).message(2, version);
+  out.bytes(1, kName).message(2, version).bytes(3, options);
   return out.message(4, any_bytes(kFeatures, commands::features_text())).take();
 }
 
@@ -43,7 +46,9 @@ int run(int argc, char** argv, int& failure_status) {
   if (invocation.version) {
     print(cat("containerd-shim-coracle-v2:\n  Version:  ", CORACLE_VERSION, "\n"));
   } else if (invocation.info) {
-    print(runtime_info());
+    const std::string input = isatty(STDIN_FILENO) ? "" : read_input();
+    parse_any(input);
+    print(runtime_info(input));
   } else if (invocation.action == "start") {
     start(invocation);
   } else if (invocation.action == "delete") {

@@ -55,5 +55,7 @@ struct RestoreRequest {
 void checkpoint(const CheckpointRequest& request);
 // The exit status of the program (128 + signal when killed); 0 when detached.
 int restore(const RestoreRequest& request);
+// restore --detach, for who stays behind: the process is a child of the caller's.
+Started restore_detached(const RestoreRequest& request);
 
 }  // namespace coracle::execute

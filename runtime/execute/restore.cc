@@ -231,4 +231,12 @@ int restore(const RestoreRequest& request) {
   return see_out(restoration.creation(), *gate, request.create.keep);
 }
 
+Started restore_detached(const RestoreRequest& request) {
+  check_may_use_criu("restore");
+  Restoration restoration(request);
+  restoration.run();
+  Creation& creation = restoration.creation();
+  return {creation.child().pid, std::move(creation.console())};
+}
+
 }  // namespace coracle::execute

@@ -14,7 +14,8 @@ using Warnings = std::vector<std::string>;
 namespace {
 
 // One setting, by its number in the message, that in the message of old (0: not there), and its
-// name in TOML; one of the members is set.
+// name in TOML; one of the members is set, or none: then it is not ours. Where a checkpoint is and
+// which other shim serves the task containerd reads for itself, and tells us in Create.
 struct Setting {
   uint32_t field;
   uint32_t old_field;
@@ -31,24 +32,37 @@ constexpr Setting kSettings[] = {
     {.field = 5, .old_field = 11, .name = "IoGid", .number = &Options::io_gid},
     {.field = 7, .old_field = 0, .name = "Root", .text = &Options::root},
     {.field = 9, .old_field = 0, .name = "SystemdCgroup", .flag = &Options::systemd_cgroup},
-    {.field = 10, .old_field = 13, .name = "CriuImagePath", .text = &Options::criu_image_path},
+    {.field = 10, .old_field = 13, .name = "CriuImagePath"},
     {.field = 11, .old_field = 12, .name = "CriuWorkPath", .text = &Options::criu_work_path},
-    {.field = 12, .old_field = 0, .name = "TaskApiAddress", .text = &Options::task_api_address},
-    {.field = 13, .old_field = 0, .name = "TaskApiVersion", .number = &Options::task_api_version},
+    {.field = 12, .old_field = 0, .name = "TaskApiAddress"},
+    {.field = 13, .old_field = 0, .name = "TaskApiVersion"},
 };
 
-void warn_of_binary(std::string_view name, Warnings& warnings) {
-  if (!name.empty())
-    warnings.push_back(
-        cat("option BinaryName ", spec::quoted(name), " is ignored: the shim is the runtime"));
+// Settings that say where programs are; what is done with them is in the words.
+struct Program {
+  uint32_t field;
+  uint32_t old_field;
+  std::string_view name;
+  std::string_view words;
+};
+constexpr Program kPrograms[] = {
+    {.field = 6, .old_field = 0, .name = "BinaryName", .words = "the shim is the runtime"},
+    {.field = 8, .old_field = 0, .name = "CriuPath", .words = "criu is looked for in $PATH"},
+};
+
+void warn_of(const Program& program, std::string_view value, Warnings& warnings) {
+  if (value.empty()) return;
+  warnings.push_back(
+      cat("option ", program.name, " ", spec::quoted(value), " is ignored: ", program.words));
 }
 
-Options parse_message(std::string_view bytes, uint32_t Setting::*field, uint32_t binary_field,
+Options parse_message(std::string_view bytes, uint32_t Setting::*field, uint32_t Program::*path,
                       Warnings& warnings) {
   Options out;
   ProtoReader in(bytes);
   while (in.next()) {
-    if (in.field() == binary_field) warn_of_binary(in.bytes(), warnings);
+    for (const Program& program : kPrograms)
+      if (program.*path == in.field()) warn_of(program, in.bytes(), warnings);
     for (const Setting& setting : kSettings) {
       if (setting.*field != in.field()) continue;
       if (setting.flag) out.*setting.flag = in.number() != 0;
@@ -79,6 +93,7 @@ std::string_view toml_value(std::string_view text) {
 }
 
 bool assign(Options& out, const Setting& setting, std::string_view value) {
+  if (!setting.text && !setting.flag && !setting.number) return true;
   if (setting.text) {
     out.*setting.text = value;
     return true;
@@ -97,7 +112,8 @@ void parse_line(std::string_view line, Options& out, Warnings& warnings) {
   const std::string_view name = trim(line.substr(0, equals));
   if (equals == line.npos || name.empty() || name.front() == '#' || name.front() == '[') return;
   const std::string_view value = toml_value(line.substr(equals + 1));
-  if (name == "BinaryName") return warn_of_binary(value, warnings);
+  for (const Program& program : kPrograms)
+    if (program.name == name) return warn_of(program, value, warnings);
   for (const Setting& setting : kSettings) {
     if (setting.name != name) continue;
     if (!assign(out, setting, value))
@@ -138,12 +154,36 @@ Options parse_generic(std::string_view bytes, Warnings& warnings) {
 Options parse_options(const Any& any, Warnings& warnings) {
   if (any.type.empty()) return {};
   if (any.type == "containerd.runc.v1.Options")
-    return parse_message(any.value, &Setting::field, 6, warnings);
+    return parse_message(any.value, &Setting::field, &Program::field, warnings);
   if (any.type == "containerd.linux.runc.CreateOptions")
-    return parse_message(any.value, &Setting::old_field, 0, warnings);
+    return parse_message(any.value, &Setting::old_field, &Program::old_field, warnings);
   if (any.type.ends_with("runtimeoptions.v1.Options")) return parse_generic(any.value, warnings);
   warnings.push_back(cat("runtime options of unknown type ", spec::quoted(any.type)));
   return {};
+}
+
+CheckpointOptions parse_checkpoint_options(const Any& any) {
+  CheckpointOptions out;
+  if (any.type.empty()) return out;
+  if (any.type != "containerd.runc.v1.CheckpointOptions" &&
+      any.type != "containerd.linux.runc.CheckpointOptions") {
+    throw Refusal(ttrpc::Code::kInvalidArgument,
+                  cat("checkpoint options of unknown type ", spec::quoted(any.type)));
+  }
+  const uint32_t work_path = any.type == "containerd.runc.v1.CheckpointOptions" ? 9 : 8;
+  ProtoReader in(any.value);
+  while (in.next()) {
+    if (in.field() == 1) out.exit = in.number() != 0;
+    if (in.field() == 2) out.open_tcp = in.number() != 0;
+    if (in.field() == 3) out.external_unix_sockets = in.number() != 0;
+    if (in.field() == 4) out.terminal = in.number() != 0;
+    if (in.field() == 5) out.file_locks = in.number() != 0;
+    if (in.field() == 6) out.empty_namespaces.emplace_back(in.bytes());
+    if (in.field() == 7) out.cgroups_mode = in.bytes();
+    if (in.field() == work_path) out.work_path = in.bytes();
+  }
+  if (!in.ok()) throw Refusal(ttrpc::Code::kInvalidArgument, "malformed checkpoint options");
+  return out;
 }
 
 }  // namespace coracle::shim

@@ -23,13 +23,24 @@ struct Options {
   uint32_t io_uid = 0;
   uint32_t io_gid = 0;
   std::string root;  // of the state directories
-  std::string criu_image_path;
   std::string criu_work_path;
-  std::string task_api_address;
-  uint32_t task_api_version = 0;
 };
 
 // Throws Refusal if the bytes are malformed. What is not honoured is in `warnings`.
 Options parse_options(const Any& any, std::vector<std::string>& warnings);
+
+// containerd.runc.v1.CheckpointOptions, or containerd.linux.runc.CheckpointOptions from before it.
+// Where the images go to containerd says in the request. Throws Refusal.
+struct CheckpointOptions {
+  bool exit = false;
+  bool open_tcp = false;
+  bool external_unix_sockets = false;
+  bool terminal = false;
+  bool file_locks = false;
+  std::vector<std::string> empty_namespaces;
+  std::string cgroups_mode;  // "": soft
+  std::string work_path;
+};
+CheckpointOptions parse_checkpoint_options(const Any& any);
 
 }  // namespace coracle::shim

@@ -59,7 +59,8 @@ class Service {
   void created(Call call, const CreateTask& request, Outcome outcome);
   void start(Call call, std::string_view payload);
   void start_init(Call call, Container& container);
-  void init_started(Call call, const std::string& id, const Outcome& outcome);
+  void init_made(Container& container, Outcome& outcome);
+  void init_started(Call call, const std::string& id, Outcome outcome);
   void exec(Call call, std::string_view payload);
   void start_exec(Call call, Container& container, Process& process);
   void exec_started(Call call, const std::string& id, const std::string& exec_id, Outcome outcome);

@@ -6,6 +6,8 @@
 
 #include "runtime/cgroup/control.h"
 #include "runtime/commands/container_cgroup.h"
+#include "runtime/commands/criu_options.h"
+#include "runtime/execute/checkpoint.h"
 #include "runtime/execute/limits.h"
 #include "runtime/log.h"
 #include "runtime/store/container.h"
@@ -16,6 +18,7 @@
 
 namespace coracle::shim {
 
+using spec::cat;
 using spec::Error;
 using ttrpc::Code;
 
@@ -35,6 +38,28 @@ void set_limits(const Container& container, const std::string& json) {
     document.locate(e);
     throw;
   }
+}
+
+execute::CheckpointRequest checkpoint_request(const Container& container,
+                                              const CheckpointTask& task) {
+  const CheckpointOptions options = parse_checkpoint_options(task.options);
+  commands::ImageFlags flags;
+  const std::string work_path =
+      options.work_path.empty() ? container.criu_work() : options.work_path;
+  flags.image_path = task.path;
+  flags.work_path = work_path;
+  flags.tcp_established = options.open_tcp;
+  flags.ext_unix_sk = options.external_unix_sockets;
+  flags.shell_job = options.terminal;
+  flags.file_locks = options.file_locks;
+  for (const std::string& name : options.empty_namespaces) flags.empty_ns.push_back(name);
+  if (!options.cgroups_mode.empty()) flags.manage_cgroups_mode = options.cgroups_mode;
+  execute::CheckpointRequest request;
+  request.root = container.root.path;
+  request.id = container.id;
+  request.images = commands::image_options(flags);
+  request.leave_running = !options.exit;
+  return request;
 }
 
 }  // namespace
@@ -123,9 +148,29 @@ void Service::update(Call call, std::string_view payload) {
       });
 }
 
+// In a worker, with criu. A container that does not go on afterwards ends like any other: our child
+// is killed.
 void Service::checkpoint(Call call, std::string_view payload) {
-  find(parse_checkpoint(payload).id);
-  server_.refuse(call, Code::kUnimplemented, "checkpoints are not supported");
+  const CheckpointTask request = parse_checkpoint(payload);
+  const Container& container = find(request.id);
+  if (container.init.status != TaskStatus::kRunning || container.init.ended)
+    throw Error("cannot checkpoint: the container is not running");
+  if (!request.path.starts_with('/'))
+    throw Refusal(Code::kInvalidArgument, "the checkpoint's path is not absolute");
+  const execute::CheckpointRequest what = checkpoint_request(container, request);
+  children_.work(
+      [&what] {
+        execute::checkpoint(what);
+        return Outcome();
+      },
+      [this, call, id = request.id, path = request.path](const Outcome& outcome) {
+        if (!outcome.error.empty()) {
+          return server_.refuse(call, Code::kUnknown,
+                                cat("OCI runtime checkpoint failed: ", outcome.error));
+        }
+        events_.publish(checkpointed_event(id, path));
+        server_.reply(call, "");
+      });
 }
 
 // ---- OOM ---------------------------------------------------------------------------------------

@@ -1,12 +1,17 @@
 // Create, Exec and Start: how processes come to be.
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <utility>
 
+#include "runtime/execute/checkpoint.h"
 #include "runtime/execute/creation.h"
 #include "runtime/execute/execute.h"
 #include "runtime/log.h"
 #include "runtime/sys/file.h"
 #include "runtime/sys/process.h"
+#include "runtime/sys/protobuf.h"
 #include "shim/containerd/bundle.h"
 #include "shim/containerd/rootfs.h"
 #include "shim/containerd/service.h"
@@ -21,11 +26,46 @@ using ttrpc::Code;
 
 namespace {
 
-// The end of a worker's words about a container: what the shim has to remember of its record.
-constexpr char kOwnPids = 'p', kSharedPids = '-';
+// What a worker tells of a container that it has made.
+std::string summary_of(const store::Record& record, const StreamOwner& owner) {
+  sys::ProtoWriter out;
+  out.number(1, record.own_pids ? 1 : 0).bytes(2, record.cgroup_path);
+  return out.number(3, owner.uid).number(4, owner.gid).take();
+}
 
-std::string summary_of(const store::Record& record) {
-  return cat(record.own_pids ? kOwnPids : kSharedPids, record.cgroup_path);
+void take_summary(std::string_view summary, Container& container) {
+  sys::ProtoReader in(summary);
+  while (in.next()) {
+    if (in.field() == 1) container.own_pids = in.number() != 0;
+    if (in.field() == 2) container.cgroup_path = in.bytes();
+    if (in.field() == 3) container.owner.uid = static_cast<uint32_t>(in.number());
+    if (in.field() == 4) container.owner.gid = static_cast<uint32_t>(in.number());
+  }
+}
+
+// 0 if root is not mapped.
+uint32_t host_root(const std::vector<spec::LinuxIDMapping>& mappings) {
+  for (const spec::LinuxIDMapping& mapping : mappings)
+    if (mapping.containerID == 0 && mapping.size > 0) return mapping.hostID;
+  return 0;
+}
+
+// Whom the streams are given to: who the options say; else, with a user namespace, its root, since
+// what is not mapped there cannot be given to the container's user by its init.
+StreamOwner owner_of_streams(const Options& options, const spec::Spec& spec) {
+  if (options.io_uid != 0 || options.io_gid != 0) return {options.io_uid, options.io_gid};
+  if (!spec.linux) return {};
+  return {host_root(spec.linux->uidMappings), host_root(spec.linux->gidMappings)};
+}
+
+// The worker's own, as its process gets them.
+void give_streams(const StreamOwner& owner) {
+  if (owner.uid == 0 && owner.gid == 0) return;
+  for (int fd = 0; fd <= 2; ++fd) {
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) && fchown(fd, owner.uid, owner.gid) < 0)
+      throw Error(cat("give descriptor ", fd, " to ", owner.uid, ":", owner.gid), errno);
+  }
 }
 
 execute::CreateRequest create_request(const CreateTask& task, const Options& options,
@@ -42,40 +82,73 @@ execute::CreateRequest create_request(const CreateTask& task, const Options& opt
 }
 
 // In a worker, whose standard streams the container's process gets.
+Outcome make_container(const CreateTask& task, const Options& options,
+                       const store::RootChoice& root) {
+  const execute::CreateRequest request = create_request(task, options, root);
+  execute::Creation creation(request, false);
+  const StreamOwner owner = owner_of_streams(options, creation.spec());
+  give_streams(owner);
+  creation.make();
+  creation.commit();
+  Outcome outcome;
+  outcome.pid = creation.child().pid;
+  outcome.descriptor = std::move(creation.console());
+  outcome.text = summary_of(creation.container().record(), owner);
+  return outcome;
+}
+
+// One that is to be restored gets its processes at the start.
 Outcome create_container(const CreateTask& task, const Options& options,
                          const store::RootChoice& root) {
   write_state_root(task.bundle, root.path);
   const std::string rootfs = cat(task.bundle, "/rootfs");
   mount_rootfs(task.rootfs, rootfs);
+  if (!task.checkpoint.empty()) return {};
   try {
-    const execute::CreateRequest request = create_request(task, options, root);
-    execute::Creation creation(request, false);
-    creation.make();
-    creation.commit();
-    Outcome outcome;
-    outcome.pid = creation.child().pid;
-    outcome.descriptor = std::move(creation.console());
-    outcome.text = summary_of(creation.container().record());
-    return outcome;
+    return make_container(task, options, root);
   } catch (...) {
     if (!task.rootfs.empty()) unmount_rootfs(rootfs);
     throw;
   }
 }
 
-Outcome exec_process(const std::string& root, const std::string& id, const std::string& spec,
-                     bool terminal) {
+Outcome restore_container(const Container& container, const std::string& work_path) {
+  const CreateTask task = {
+      .id = container.id, .bundle = container.bundle, .rootfs = {}, .stdio = container.init.stdio};
+  execute::RestoreRequest request;
+  request.create = create_request(task, container.options, container.root);
+  request.create.detach = true;
+  request.images.image_path = container.checkpoint;
+  request.images.work_path = work_path;
+  execute::Started started = execute::restore_detached(request);
+  const StreamOwner owner = {container.options.io_uid, container.options.io_gid};
+  const auto made = store::Container::open(container.root.path, container.id);
+  Outcome outcome;
+  outcome.pid = started.pid;
+  outcome.descriptor = std::move(started.console);
+  outcome.text = summary_of(made.record(), owner);
+  return outcome;
+}
+
+Outcome exec_process(const Container& container, const std::string& spec, bool terminal) {
   spec::Document document = spec::Document::parse_process(spec, "process");
   document.spec.process->terminal = terminal;
+  give_streams(container.owner);
   execute::ExecRequest request;
-  request.root = root;
-  request.id = id;
+  request.root = container.root.path;
+  request.id = container.id;
   request.process = &document.process();
   execute::Started started = execute::exec_detached(request);
   Outcome outcome;
   outcome.pid = started.pid;
   outcome.descriptor = std::move(started.console);
   return outcome;
+}
+
+Children::Files files_of(const Streams& streams) {
+  return {{&streams.child(0), &streams.child(1), &streams.child(2)},
+          streams.gate(),
+          streams.is_gate_strict()};
 }
 
 }  // namespace
@@ -87,8 +160,6 @@ void Service::create(Call call, std::string_view payload) {
   store::check_id(request->id);
   if (!request->bundle.starts_with('/'))
     throw Refusal(Code::kInvalidArgument, "bundle is no absolute path");
-  if (!request->checkpoint.empty())
-    throw Refusal(Code::kUnimplemented, "restoring from a checkpoint is not supported");
   if (containers_.count(request->id) != 0 || creating_.count(request->id) != 0)
     throw Refusal(Code::kAlreadyExists, cat("container ", request->id, ": already exists"));
   auto container = std::make_unique<Container>();
@@ -98,6 +169,7 @@ void Service::create(Call call, std::string_view payload) {
   container->id = request->id;
   container->bundle = request->bundle;
   container->root = {state_root(container->options.root, settings_.name_space), true, false};
+  container->checkpoint = request->checkpoint;
   container->init.stdio = request->stdio;
   container->init.streams = std::make_unique<Streams>(
       loop_, request->stdio, default_delivery(), Logger::Owner{request->id, settings_.name_space});
@@ -105,8 +177,7 @@ void Service::create(Call call, std::string_view payload) {
   const Options& options = container->options;
   const store::RootChoice& root = container->root;
   children_.work(
-      {{&streams.child(0), &streams.child(1), &streams.child(2)}, streams.gate()},
-      [&] { return create_container(*request, options, root); },
+      files_of(streams), [&] { return create_container(*request, options, root); },
       [this, call, request](Outcome outcome) { created(call, *request, std::move(outcome)); });
   creating_[request->id] = std::move(container);
 }
@@ -118,12 +189,15 @@ void Service::created(Call call, const CreateTask& request, Outcome outcome) {
   }
   Container& container = *owned;
   containers_[request.id] = std::move(owned);
-  container.own_pids = outcome.text.starts_with(kOwnPids);
-  container.cgroup_path = outcome.text.substr(1);
-  attempt([&] { adopt(container, container.init, outcome); });
-  attempt([&] { watch_memory(container); });
+  if (outcome.pid != 0) init_made(container, outcome);
   server_.reply(call, pid_response(static_cast<uint32_t>(container.init.pid)));
   events_.publish(create_event(request, static_cast<uint32_t>(container.init.pid)));
+}
+
+void Service::init_made(Container& container, Outcome& outcome) {
+  take_summary(outcome.text, container);
+  attempt([&] { adopt(container, container.init, outcome); });
+  attempt([&] { watch_memory(container); });
 }
 
 // The process is our child by now: its worker has ended. Its end must not be missed, whatever else
@@ -157,26 +231,37 @@ void Service::start(Call call, std::string_view payload) {
 }
 
 void Service::start_init(Call call, Container& container) {
-  const std::string& root = container.root.path;
-  const std::string id = container.id;
-  children_.work(
-      [&] {
-        execute::start(root, id);
-        return Outcome();
-      },
-      [this, call, id](Outcome outcome) { init_started(call, id, outcome); });
+  auto done = [this, call, id = container.id](Outcome outcome) {
+    init_started(call, id, std::move(outcome));
+  };
+  if (container.init.pid == 0) {
+    const std::string& chosen = container.options.criu_work_path;
+    const std::string work_path = chosen.empty() ? container.criu_work() : chosen;
+    children_.work(
+        files_of(*container.init.streams), [&] { return restore_container(container, work_path); },
+        std::move(done));
+  } else {
+    children_.work(
+        [&] {
+          execute::start(container.root.path, container.id);
+          return Outcome();
+        },
+        std::move(done));
+  }
   container.init.starting = true;
 }
 
-void Service::init_started(Call call, const std::string& id, const Outcome& outcome) {
+void Service::init_started(Call call, const std::string& id, Outcome outcome) {
   Container& container = find(id);
   container.init.starting = false;
   if (outcome.error.empty()) {
+    if (outcome.pid != 0) init_made(container, outcome);
     container.init.status = TaskStatus::kRunning;
     server_.reply(call, pid_response(static_cast<uint32_t>(container.init.pid)));
     events_.publish(start_event(id, static_cast<uint32_t>(container.init.pid)));
   } else {
-    server_.refuse(call, Code::kUnknown, cat("OCI runtime start failed: ", outcome.error));
+    const char* verb = container.init.pid == 0 ? "restore" : "start";
+    server_.refuse(call, Code::kUnknown, cat("OCI runtime ", verb, " failed: ", outcome.error));
   }
   settle_ends(container);
 }
@@ -209,11 +294,10 @@ void Service::start_exec(Call call, Container& container, Process& process) {
   process.streams = std::make_unique<Streams>(loop_, process.stdio, Delivery::kPiped,
                                               Logger::Owner{container.id, settings_.name_space});
   const Streams& streams = *process.streams;
-  const std::string& root = container.root.path;
   const std::string id = container.id, exec_id = process.id;
   children_.work(
-      {{&streams.child(0), &streams.child(1), &streams.child(2)}, streams.gate()},
-      [&] { return exec_process(root, id, process.spec, process.stdio.terminal); },
+      files_of(streams),
+      [&] { return exec_process(container, process.spec, process.stdio.terminal); },
       [this, call, id, exec_id](Outcome outcome) {
         exec_started(call, id, exec_id, std::move(outcome));
       });

@@ -88,7 +88,8 @@ void Service::delete_exec(Call call, Container& container, Process& process) {
   process.streams->when_drained([this, finish] { loop_.after(0, finish); });
 }
 
-// Created, but never started: its init waits, and is ended first.
+// Created, but never started: its init waits, and is ended first. One that was to be restored has
+// no init yet.
 void Service::delete_init(Call call, Container& container) {
   Process& init = container.init;
   if (container.paused) throw Error("cannot delete a paused process");
@@ -98,7 +99,7 @@ void Service::delete_init(Call call, Container& container) {
   auto drain = [this, call, id = container.id] {
     find(id).init.streams->when_drained([this, call, id] { take_away(call, find(id)); });
   };
-  if (init.status == TaskStatus::kStopped) return drain();
+  if (init.status == TaskStatus::kStopped || init.pid == 0) return drain();
   init.after_end = drain;
   sys::pidfd_send_signal(init.pidfd, SIGKILL);  // ended meanwhile: as wanted
 }

@@ -47,13 +47,6 @@ std::string group_of(const std::string& bundle) {
   return "";
 }
 
-std::string read_input() {
-  const sys::Fd input(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
-  std::string bytes;
-  if (int r = sys::read_all(input, bytes, kMaxInput)) throw Error("standard input", r);
-  return bytes;
-}
-
 bool is_alive(const std::string& path) {
   return static_cast<bool>(sys::connect_path(path.c_str(), SOCK_STREAM | SOCK_NONBLOCK));
 }
@@ -131,6 +124,13 @@ std::string bundle_of(const Invocation& invocation) {
 }
 
 }  // namespace
+
+std::string read_input() {
+  const sys::Fd input(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
+  std::string bytes;
+  if (int r = sys::read_all(input, bytes, kMaxInput)) throw Error("standard input", r);
+  return bytes;
+}
 
 void start(const Invocation& invocation) {
   if (invocation.id.empty() || invocation.name_space.empty())

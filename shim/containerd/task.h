@@ -25,6 +25,12 @@
 
 namespace coracle::shim {
 
+// Host ids that own the fifos and pipes of a container's processes; 0: as they are.
+struct StreamOwner {
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+};
+
 struct Process {
   std::string id;  // of the exec; "": the container's first process
   TaskStatus status = TaskStatus::kCreated;
@@ -53,6 +59,8 @@ struct Container {
   std::string bundle;
   store::RootChoice root;
   Options options;
+  StreamOwner owner;
+  std::string checkpoint;  // what it is restored from when it is started; "": it is new
   Process init;
   std::map<std::string, std::unique_ptr<Process>> execs;
   std::string cgroup_path;  // "": none
@@ -62,6 +70,8 @@ struct Container {
   Watch oom_watch;
 
   std::string rootfs() const { return bundle + "/rootfs"; }
+  // criu's own files, unless the options say where.
+  std::string criu_work() const { return bundle + "/criu-work"; }
 };
 
 }  // namespace coracle::shim

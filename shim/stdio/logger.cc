@@ -26,8 +26,8 @@ int hex_digit(char c) {
   return -1;
 }
 
-// RFC 3986 percent-encoding, and "+" for a blank.
-std::string decode(std::string_view text) {
+// RFC 3986 percent-encoding; in a query also "+" for a blank.
+std::string decode(std::string_view text, bool in_query) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
     const bool coded = text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 &&
@@ -36,7 +36,7 @@ std::string decode(std::string_view text) {
       out.push_back(static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2])));
       i += 2;
     } else {
-      out.push_back(text[i] == '+' ? ' ' : text[i]);
+      out.push_back(in_query && text[i] == '+' ? ' ' : text[i]);
     }
   }
   return out;
@@ -48,6 +48,10 @@ void must_pipe(sys::Fd& reader, sys::Fd& writer) {
 
 }  // namespace
 
+std::string uri_path(std::string_view uri) {
+  return decode(uri.substr(0, uri.find_first_of("?#")), false);
+}
+
 std::vector<std::string> query_words(std::string_view query) {
   std::vector<std::string> out;
   while (!query.empty()) {
@@ -55,17 +59,18 @@ std::vector<std::string> query_words(std::string_view query) {
     query.remove_prefix(std::min(pair.size() + 1, query.size()));
     if (pair.empty()) continue;
     const size_t equals = pair.find('=');
-    out.push_back(decode(pair.substr(0, equals)));
-    if (equals != pair.npos) out.push_back(decode(pair.substr(equals + 1)));
+    out.push_back(decode(pair.substr(0, equals), true));
+    if (equals != pair.npos) out.push_back(decode(pair.substr(equals + 1), true));
   }
   return out;
 }
 
 Logger::Logger(Loop& loop, std::string_view uri, const Owner& owner, std::function<void()> ended)
     : loop_(loop), ended_(std::move(ended)) {
-  uri.remove_prefix(kBinaryScheme.size());
+  must_say_ready = uri.starts_with(kBinaryScheme2);
+  uri.remove_prefix((must_say_ready ? kBinaryScheme2 : kBinaryScheme).size());
   const size_t question = uri.find('?');
-  const std::string program = decode(uri.substr(0, question));
+  const std::string program = uri_path(uri);
   std::vector<std::string> argv = {program};
   if (question != uri.npos)
     for (std::string& word : query_words(uri.substr(question + 1))) argv.push_back(std::move(word));

@@ -21,7 +21,7 @@ using spec::Error;
 namespace {
 
 constexpr int kOut = 1, kErr = 2;
-constexpr std::string_view kFile = "file://";
+constexpr std::string_view kFile = "file://", kFifo = "fifo://";
 
 sys::Fd must(sys::Fd fd, const std::string& path) {
   if (!fd) throw Error(cat("open ", path), fd.error());
@@ -46,6 +46,14 @@ sys::Fd open_log_file(const std::string& path) {
   return must(sys::open_at(sys::At::cwd(), path.c_str(), kFlags, 0, 0644), path);
 }
 
+std::string path_of_fifo(const std::string& uri) {
+  if (uri.starts_with(kFifo)) return uri_path(std::string_view(uri).substr(kFifo.size()));
+  const size_t colon = uri.find("://");
+  if (!uri.starts_with('/') && colon != uri.npos)
+    throw Error(cat("unknown STDIO scheme ", uri.substr(0, colon), ": ", uri));
+  return uri;
+}
+
 sys::Fd duplicate(const sys::Fd& fd) {
   const int copy = fcntl(fd.get(), F_DUPFD_CLOEXEC, 3);
   if (copy < 0) throw Error("dup", errno);
@@ -63,8 +71,8 @@ Delivery default_delivery() {
 
 Streams::Streams(Loop& loop, const StdioPaths& paths, Delivery delivery, const Logger::Owner& owner)
     : loop_(loop) {
-  if (!paths.in.empty()) open_input(paths.in, paths.terminal);
-  if (paths.out.starts_with(kBinaryScheme)) {
+  if (!paths.in.empty()) open_input(path_of_fifo(paths.in), paths.terminal);
+  if (paths.out.starts_with(kBinaryScheme) || paths.out.starts_with(kBinaryScheme2)) {
     start_logger(paths, owner);
   } else {
     open_outputs(paths, delivery);
@@ -101,8 +109,10 @@ void Streams::start_logger(const StdioPaths& paths, const Logger::Owner& owner) 
 }
 
 // Opened for both reading and writing a fifo never waits for its other side (fifo(7)).
-sys::Fd Streams::open_output(Output& output, const std::string& path, Delivery delivery) {
-  if (path.starts_with(kFile)) return open_log_file(path.substr(kFile.size()));
+sys::Fd Streams::open_output(Output& output, const std::string& uri, Delivery delivery) {
+  if (uri.starts_with(kFile))
+    return open_log_file(uri_path(std::string_view(uri).substr(kFile.size())));
+  const std::string path = path_of_fifo(uri);
   sys::Fd file = must(
       sys::open_at(sys::At::cwd(), path.c_str(), O_RDWR | O_NONBLOCK | O_NOCTTY | O_APPEND), path);
   if (!is_fifo(file)) return must(sys::reopen(file, O_WRONLY | O_APPEND | O_NOCTTY), path);

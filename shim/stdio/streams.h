@@ -1,5 +1,6 @@
 // The standard streams of one container process, as containerd names them: paths of fifos that its
-// client has made, "" for none, or URIs (file:///path, binary:///program?key=value).
+// client has made, "" for none, or URIs (fifo:///path, file:///path,
+// binary:///program?key=value).
 //
 //   fifo, stdout and stderr   kDirect: the process gets the fifo itself; nothing is copied, and the
 //                             shim sleeps. It holds the fifo open on both sides until the process
@@ -52,6 +53,8 @@ class Streams {
   const sys::Fd& child(int number) const { return child_[number]; }
   // To be waited for before the process is made; none unless there is a logger.
   const sys::Fd* gate() const { return logger_ ? &logger_->ready : nullptr; }
+  // An end of the gate without a byte is a failure.
+  bool is_gate_strict() const { return logger_ && logger_->must_say_ready; }
   // The process was made; `console` is its pty's master, if there is one.
   void started(sys::Fd console);
   // CloseIO: the end of stdin, once the client has closed its side too.
@@ -73,7 +76,7 @@ class Streams {
     sys::Fd reader;  // of the pipe
     std::unique_ptr<PipePump> pump;
   };
-  sys::Fd open_output(Output& output, const std::string& path, Delivery delivery);
+  sys::Fd open_output(Output& output, const std::string& uri, Delivery delivery);
   void open_input(const std::string& path, bool terminal);
   void open_outputs(const StdioPaths& paths, Delivery delivery);
   void start_logger(const StdioPaths& paths, const Logger::Owner& owner);

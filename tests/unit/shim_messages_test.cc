@@ -112,9 +112,7 @@ TEST_CASE("options: those of runc's shim") {
   CHECK(options.io_uid == 1000);
   CHECK(options.root == "/root");
   CHECK(options.systemd_cgroup);
-  CHECK(options.task_api_address == "unix:///x");
-  CHECK(options.task_api_version == 3);
-  REQUIRE(warnings.size() == 1);
+  REQUIRE(warnings.size() == 1);  // of the others some are containerd's business: nothing to say
   CHECK(warnings[0].find("BinaryName") != std::string::npos);
 }
 
@@ -131,7 +129,8 @@ TEST_CASE("options: those of the first shim, which have other numbers") {
 TEST_CASE("options: the same as TOML") {
   const std::string toml =
       "# a comment\n[section]\nSystemdCgroup = true # why not\n  Root = \"/r # x\"\n"
-      "IoUid=12\nNoPivotRoot = perhaps\nShimCgroup='/s'\nNovelty = 1\nBinaryName = \"crun\"";
+      "IoUid=12\nNoPivotRoot = perhaps\nShimCgroup='/s'\nNovelty = 1\nBinaryName = \"crun\"\n"
+      "CriuImagePath = \"\"\nCriuPath = \"/x/criu\"\nCriuWorkPath = '/w'\nTaskApiVersion = 3";
   std::vector<std::string> warnings;
   const std::string value = ProtoWriter().bytes(3, toml).take();
   const Options options = parse_options({"runtimeoptions.v1.Options", value}, warnings);
@@ -140,7 +139,28 @@ TEST_CASE("options: the same as TOML") {
   CHECK(options.io_uid == 12);
   CHECK(options.shim_cgroup == "/s");
   CHECK_FALSE(options.no_pivot_root);
-  CHECK(warnings.size() == 3);
+  CHECK(options.criu_work_path == "/w");
+  CHECK(warnings.size() == 4);
+}
+
+TEST_CASE("options of a checkpoint: both kinds, and no others") {
+  ProtoWriter out;
+  out.number(1, 1).number(2, 1).bytes(6, "network").bytes(6, "x").bytes(7, "full");
+  const std::string value = out.bytes(8, "/eight").bytes(9, "/nine").take();
+  const CheckpointOptions now =
+      parse_checkpoint_options({"containerd.runc.v1.CheckpointOptions", value});
+  CHECK(now.exit);
+  CHECK(now.open_tcp);
+  CHECK_FALSE(now.terminal);
+  CHECK(now.empty_namespaces.size() == 2);
+  CHECK(now.cgroups_mode == "full");
+  CHECK(now.work_path == "/nine");
+  CHECK(parse_checkpoint_options({"containerd.linux.runc.CheckpointOptions", value}).work_path ==
+        "/eight");
+  CHECK_FALSE(parse_checkpoint_options({}).exit);
+  CHECK_THROWS_AS(parse_checkpoint_options({"some.Other", ""}), Refusal);
+  CHECK_THROWS_AS(parse_checkpoint_options({"containerd.runc.v1.CheckpointOptions", "\x08"}),
+                  Refusal);
 }
 
 TEST_CASE("options: none, unknown, malformed") {
