@@ -34,10 +34,11 @@ Status check_stream(const Frame& frame, uint32_t last_stream) {
 
 }  // namespace
 
-Server::Server(Loop& loop, sys::Fd listener, Handler handler)
+Server::Server(Loop& loop, sys::Fd listener, Handler handler, Connected connected)
     : loop_(loop),
       listener_(std::move(listener)),
       handler_(std::move(handler)),
+      connected_(std::move(connected)),
       watch_(loop, listener_, EPOLLIN, [this](uint32_t) { accept(); }) {}
 
 void Server::stop_listening() {
@@ -63,6 +64,7 @@ void Server::accept() {
     auto& c = *connections_.emplace(id, std::make_unique<Connection>()).first->second;
     c.socket = std::move(socket);
     c.watch = Watch(loop_, c.socket, EPOLLIN, [this, id](uint32_t e) { serve(id, e); });
+    connected_();
   }
 }
 

@@ -28,10 +28,11 @@ struct Call {
 class Server {
  public:
   using Handler = std::function<void(Call call, const ttrpc::Request& request)>;
+  using Connected = std::function<void()>;  // somebody has connected
   static constexpr size_t kMaxConnections = 4096;
   static constexpr size_t kMaxCalls = 16384;
 
-  Server(Loop& loop, sys::Fd listener, Handler handler);
+  Server(Loop& loop, sys::Fd listener, Handler handler, Connected connected);
 
   void reply(Call call, std::string_view payload);
   void refuse(Call call, ttrpc::Code code, std::string_view message);
@@ -64,6 +65,7 @@ class Server {
   Loop& loop_;
   sys::Fd listener_;
   Handler handler_;
+  Connected connected_;
   uint64_t last_id_ = 0;
   std::map<uint64_t, std::unique_ptr<Connection>> connections_;
   Watch watch_;

@@ -41,8 +41,25 @@ Service::Service(Loop& loop, sys::Fd listener, Settings settings)
       settings_(std::move(settings)),
       children_(loop),
       events_(loop, settings_.ttrpc_address, settings_.name_space),
-      server_(loop, std::move(listener),
-              [this](Call call, const ttrpc::Request& request) { serve(call, request); }) {}
+      server_(
+          loop, std::move(listener),
+          [this](Call call, const ttrpc::Request& request) { serve(call, request); },
+          [this] { await_container(); }) {
+  await_container();
+}
+
+// A containerd that was killed between our start and the first Create has forgotten us, or, started
+// again, takes us for a task that it cannot delete. Our end makes it clean up.
+void Service::await_container() {
+  constexpr int kLongestMs = 30'000;
+  if (!is_idle()) return;
+  loop_.cancel(lonely_);
+  lonely_ = loop_.after(kLongestMs, [this] {
+    if (!is_idle()) return;
+    log::warning("no container for 30 s: nothing to stay for");
+    leave_if_idle();
+  });
+}
 
 void Service::serve(Call call, const ttrpc::Request& request) {
   if (request.service != "containerd.task.v2.Task" && request.service != "containerd.task.v3.Task")
@@ -154,7 +171,7 @@ void Service::connect(Call call, std::string_view payload) {
 
 void Service::shutdown(Call call, std::string_view payload) {
   parse_task(payload, RequestKind::kShutdown);
-  const bool idle = containers_.empty() && creating_.empty();
+  const bool idle = is_idle();
   // Before the answer: whoever finds the socket afterwards must not find one that is about to go.
   if (idle) settings_.remove_socket();
   server_.reply(call, "");
@@ -162,7 +179,7 @@ void Service::shutdown(Call call, std::string_view payload) {
 }
 
 void Service::leave_if_idle() {
-  if (!containers_.empty() || !creating_.empty()) {
+  if (!is_idle()) {
     log::warning("asked to end, but containers are left");
     return;
   }

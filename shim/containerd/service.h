@@ -32,6 +32,7 @@ class Service {
 
   // Ends the loop if no container is left: on SIGTERM.
   void leave_if_idle();
+  bool is_idle() const { return containers_.empty() && creating_.empty(); }
 
  private:
   struct Method {
@@ -53,6 +54,7 @@ class Service {
   Container& find(const std::string& id);
   Process& find(Container& container, const std::string& exec_id);
   void leave();
+  void await_container();
 
   // service_create.cc
   void create(Call call, std::string_view payload);
@@ -96,6 +98,7 @@ class Service {
   std::map<std::string, std::unique_ptr<Container>> containers_;
   std::map<std::string, std::unique_ptr<Container>> creating_;
   bool leaving_ = false;
+  uint64_t lonely_ = 0;  // the timer of await_container()
   Server server_;
 };
 

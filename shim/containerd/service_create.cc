@@ -185,6 +185,7 @@ void Service::create(Call call, std::string_view payload) {
 void Service::created(Call call, const CreateTask& request, Outcome outcome) {
   auto owned = std::move(creating_.extract(request.id).mapped());
   if (!outcome.error.empty()) {
+    await_container();
     return server_.refuse(call, Code::kUnknown, cat("OCI runtime create failed: ", outcome.error));
   }
   Container& container = *owned;

@@ -124,6 +124,7 @@ void Service::finish_delete(Call call, const std::string& id) {
   const auto pid = static_cast<uint32_t>(init.pid);
   server_.reply(call, delete_response(pid, init.exit_status, init.exited_at));
   events_.publish(delete_event(id, pid, init.exit_status, init.exited_at));
+  await_container();
 }
 
 }  // namespace coracle::shim

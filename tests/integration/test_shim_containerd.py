@@ -8,11 +8,12 @@ import subprocess
 
 import harness as h
 import isolation
-from containerd import Containerd
+import shim
+from containerd import IMAGE, TYPE, Containerd
 
 
-def nothing_left(d):
-    h.until(lambda: not d.shims(), "the end of the shims")
+def nothing_left(d, seconds=5):
+    h.until(lambda: not d.shims(), "the end of the shims", seconds)
     h.eq({}, d.tasks())
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
         h.lacks("/rootfs", file.read())
@@ -134,24 +135,60 @@ def _(c):
         nothing_left(d)
 
 
-@h.test("containers in parallel, containerd restarted in the middle: every status is right")
+def start_many(d, count, body):
+    """`ctr run -d` of p0, p1, ... all at once; the processes."""
+    return [d.background("run", "-d", "--runtime", TYPE, "--cpu-shares", 0, IMAGE, "p%d" % number,
+                         "sh", "-c", body(number)) for number in range(count)]
+
+
+def collect(d, count):
+    """{number: exit status} of the tasks that there are, when they have all ended; takes them and
+    their containers away."""
+    h.until(lambda: set(d.tasks().values()) <= {"STOPPED"}, "the end of all", 60)
+    ended = {}
+    for name in d.tasks():
+        done = d.ctr("tasks", "delete", name)
+        said = re.search("exit code (\\d+)", done.err)  # nothing about 0
+        ended[int(name[1:])] = int(said.group(1)) if said else done.status
+    for name in d.ctr("containers", "ls", "-q").ok().out.split():
+        d.ctr("containers", "delete", name).ok()
+    return ended
+
+
+@h.test("50 containers started in parallel, containerd restarted in the middle: every status is right")
 def _(c):
-    count = int(os.environ.get("SHIM_PARALLEL", "20"))
+    count = int(os.environ.get("SHIM_PARALLEL", "50"))
     with Containerd(c) as d:
-        for number in range(count):
-            d.run("p%d" % number, "sh", "-c", "sleep 4; exit %d" % (number % 9),
-                  options=("-d",)).ok()
+        # Some end before containerd goes, some while it is away, some when it is back.
+        starts = start_many(d, count, lambda n: "sleep %d; exit %d" % (n % 8, n % 9))
+        h.eq([0] * count, [child.wait(120) for child in starts])
         d.crash()
+        shim.settle(1)
         d.start()
-        waits = []
-        h.until(lambda: set(d.tasks().values()) == {"STOPPED"}, "the end of all", 30)
-        for number in range(count):
-            done = d.ctr("tasks", "delete", "p%d" % number)
-            said = re.search("exit code (\\d+)", done.err)  # nothing about 0
-            waits.append(int(said.group(1)) if said else 0)
-            d.ctr("containers", "delete", "p%d" % number).ok()
-        h.eq([n % 9 for n in range(count)], waits)
+        h.eq({n: n % 9 for n in range(count)}, collect(d, count))
         nothing_left(d)
+
+
+@h.test("containerd killed while it starts containers: what runs is right, the rest is gone")
+def _(c):
+    count = int(os.environ.get("SHIM_PARALLEL", "50")) // 2
+    with Containerd(c) as d:
+        starts = start_many(d, count, lambda n: "sleep 2; exit %d" % (n % 9))
+        h.until(lambda: any(child.poll() is not None for child in starts), "the first one", 60)
+        d.crash()
+        for child in starts:
+            child.kill()  # ctr itself would wait for containerd
+            child.wait()
+        d.start()
+        for name, status in d.tasks().items():
+            if status in ("CREATED", "UNKNOWN"):  # nobody is there any more to start it
+                d.ctr("tasks", "delete", "-f", name)
+        ended = collect(d, count)
+        print("# %d of %d ran" % (len(ended), count))
+        h.true(ended, "none had started")
+        h.eq({n: n % 9 for n in ended}, ended)
+        nothing_left(d, 45)  # a shim that was started and given no container stays for 30 s
+        h.eq([], os.listdir("/run/containerd/state/io.containerd.runtime.v2.task/default"))
 
 
 @h.test("a program that is not there: ctr says so, and nothing is left")

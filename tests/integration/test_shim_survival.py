@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 
 import harness as h
 import isolation
@@ -194,6 +195,26 @@ def _(c):
         s.delete(box)
         os.kill(s.shim_pid, signal.SIGTERM)
         h.until(lambda: not s.pids(), "the end of the shim")
+
+
+@h.test("shim: without a container for 30 s it ends; a connection begins the time anew")
+def _(c):
+    box = c.bundle(["true"])
+    with shim.Shim(c, box) as s:
+        begin = time.monotonic()
+        shim.settle(6)
+        shim.Connection(s.address).close()
+        s.run(box)
+        s.wait(box)
+        shim.settle(25)
+        s.delete(box)
+        h.eq([s.shim_pid], s.pids())
+        ended = time.monotonic()
+        h.until(lambda: not s.pids(), "the end of the shim", 40)
+        h.true(time.monotonic() - ended > 28, "it went %g s after the last container" %
+               (time.monotonic() - ended))
+        h.true(time.monotonic() - begin > 55, "it went too early")
+        h.true(not os.path.exists(s.address.replace("unix://", "")), "the socket is left")
 
 
 @h.test("shim start: the socket of one that was killed is taken over")
