@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
 """What the containerd shim costs, beside containerd-shim-runc-v2 with runc and with crun.
 
-usage: shim_bench.py [--rounds N] [--pod N] [--megabytes N]
+usage: shim_bench.py [--rounds N] [--pod N] [--megabytes N] [--ctr-rounds N] [--peer PATH]...
+
+PATH: a runtime for containerd-shim-runc-v2 to use; by default the runc and crun in $PATH.
 
 The shims take turns; times are medians in ms of what containerd waits for: the exec of `start`, the
 calls of a task's life, and the exec of `delete`; and the CPU time of all of it, the container's
-included and this script's own left out, which a busy machine changes less. Memory is that of the shim alone, idle, with one
-container and for each further one in its pod. Times are worth something only as ratios within one
-run. Needs root; runs in private namespaces like the integration tests.
+included and this script's own left out, which a busy machine changes less. Memory is that of the
+shim alone, idle, with one container and for each further one in its pod. The bytes through stdout
+are compared by checksum. `ctr run --rm` is measured under a containerd of the bench's own. Ratios
+are medians of coracle's time through the other's of the same round; times are worth something only
+as such. Needs root; runs in private namespaces like the integration tests.
 """
 import argparse
+import hashlib
 import os
 import shutil
 import statistics
@@ -21,6 +26,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
+import containerd  # noqa: E402
 import harness as h  # noqa: E402
 import isolation  # noqa: E402
 import rootfs  # noqa: E402
@@ -159,9 +165,15 @@ def cpu(pid):
 
 
 def throughput(subject, megabytes):
-    """Wall s, CPU ms of the shim, and whether every byte came."""
+    """Wall s, CPU ms of the shim, and whether every byte came, in order."""
     io = shim.Stdio(subject.folder, "t%d" % subject.serial, readers=False)
-    box = subject.box(["sh", "-c", "head -c %d /dev/zero" % (megabytes << 20)])
+    box = subject.box(["sh", "-c", "i=%d; while [ $i -gt 0 ]; do cat /block; i=$((i-1)); done" %
+                       megabytes])
+    block, wanted, found = os.urandom(1 << 20), hashlib.sha256(), hashlib.sha256()
+    with open(box.rootfs + "/block", "wb") as file:
+        file.write(block)
+    for _ in range(megabytes):
+        wanted.update(block)
     c = shim.Connection(subject.invoke(box, "start"))
     pid = one(c.call("Connect", enc(_1="x")), 1)
     reader = os.open(io.paths["stdout"], os.O_RDONLY | os.O_NONBLOCK)
@@ -169,29 +181,46 @@ def throughput(subject, megabytes):
     io.read("stderr")
     subject.create(c, box, {"_out": io.paths["stdout"], "_err": io.paths["stderr"]})
     io.opened()
-    before, begin, got = cpu(pid), time.perf_counter(), 0
+    before, begin = cpu(pid), time.perf_counter()
     c.call("Start", enc(_1=box.id))
     while True:
         part = os.read(reader, 1 << 20)
         if not part:
             break
-        got += len(part)
+        found.update(part)
     wall = time.perf_counter() - begin
     os.close(reader)
     used = cpu(pid) - before
     c.call("Wait", enc(_1=box.id))
     c.call("Delete", enc(_1=box.id))
     subject.shutdown(c)
-    return wall, used, got == megabytes << 20
+    return wall, used, found.digest() == wanted.digest()
 
 
-def subjects(case):
+def through_ctr(case, measured, rounds):
+    """{name: [wall ms of `ctr run --rm` of a program that does nothing]}"""
+    times = {s.name: [] for s in measured}
+    with containerd.Containerd(case) as d:
+        for number in range(rounds + 1):
+            for subject in measured:
+                kind = ["--runtime", containerd.TYPE]
+                if subject.runtime:
+                    kind = ["--runtime", "io.containerd.runc.v2", "--runc-binary", subject.runtime]
+                begin = time.perf_counter()
+                d.ctr("run", "--rm", *kind, "--cpu-shares", 0, containerd.IMAGE,
+                      "%s-%d" % (subject.name, number), "true").ok()
+                if number:  # the first one warms up
+                    times[subject.name].append((time.perf_counter() - begin) * 1000)
+    return times
+
+
+def subjects(case, peers):
     found = [Subject(case, "coracle", h.runtime()[0])]
     peer = shutil.which("containerd-shim-runc-v2")
-    for runtime in ("runc", "crun"):
+    for runtime in peers or ("runc", "crun"):
         path = shutil.which(runtime)
         if peer and path:
-            found.append(Subject(case, runtime, peer, path))
+            found.append(Subject(case, os.path.basename(runtime), peer, path))
     working = []
     for subject in found:
         try:
@@ -208,7 +237,8 @@ def measure(options):
     scratch = tempfile.mkdtemp(prefix="coracle-bench-")
     os.chmod(scratch, 0o755)
     try:
-        measured = subjects(h.Case(scratch))
+        case = h.Case(scratch)
+        measured = subjects(case, options.peer)
         rounds = {s.name: [] for s in measured}
         for _ in range(options.rounds):
             for subject in measured:
@@ -234,9 +264,16 @@ def measure(options):
         for subject in measured:
             wall, used, whole = throughput(subject, options.megabytes)
             print("%-10s %d MB through stdout: %.2f s, shim's CPU %d ms, %s" % (
-                subject.name, options.megabytes, wall, used, "complete" if whole else "NOT WHOLE"))
+                subject.name, options.megabytes, wall, used,
+                "complete and in order" if whole else "NOT WHOLE"))
+        runs = through_ctr(case, measured, options.ctr_rounds)
+        for name, walls in runs.items():
+            print("%-10s ctr run --rm: %.1f ms, least %.1f, ratio %.2f" % (
+                name, statistics.median(walls), min(walls),
+                statistics.median(a / b for a, b in zip(runs["coracle"], walls))))
     finally:
-        isolation.umount("/run/containerd")
+        if os.path.ismount("/run/containerd"):  # the bench's containerd takes away all that is there
+            isolation.umount("/run/containerd")
         shutil.rmtree(scratch, ignore_errors=True)
         rootfs.discard()
     return 0
@@ -247,6 +284,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--pod", type=int, default=11)
     parser.add_argument("--megabytes", type=int, default=1024)
+    parser.add_argument("--ctr-rounds", type=int, default=15)
+    parser.add_argument("--peer", action="append", metavar="PATH")
     options = parser.parse_args()
     sys.exit(isolation.inside(lambda: measure(options)))
 

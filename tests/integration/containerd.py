@@ -14,7 +14,7 @@ import harness as h
 import isolation
 import rootfs
 
-IMAGE = "local/box:latest"
+IMAGE = "docker.io/local/box:latest"  # CRI knows no shorter names
 TYPE = "io.containerd.coracle.v2"
 OFF = ["grpc.v1.cri", "snapshotter.v1.aufs", "snapshotter.v1.btrfs", "snapshotter.v1.devmapper",
        "snapshotter.v1.zfs", "internal.v1.opt"]
@@ -34,7 +34,7 @@ def make_image(folder, target):
         tar.add(folder, ".")
     raw = layer.getvalue()
     config = blob(json.dumps({
-        "architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"]},
+        "architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": ["sleep", "1000000"]},
         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(raw).hexdigest()]},
     }).encode(), "config.v1+json")
     manifest = blob(json.dumps({"schemaVersion": 2, "config": config, "layers": [
@@ -50,10 +50,36 @@ def make_image(folder, target):
             tar.addfile(entry, io.BytesIO(data))
 
 
-class Containerd:
-    """with containerd.Containerd(c) as d: d.ctr("run", ...)"""
+# For kubelets. Machines where tests run have neither all controllers nor CAP_SYS_RESOURCE.
+CRI = """
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "%(image)s"
+  disable_cgroup = true
+  disable_apparmor = true
+  restrict_oom_score_adj = true
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  default_runtime_name = "coracle"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.coracle]
+  runtime_type = "%(type)s"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.coracle.options]
+  TypeUrl = "runtimeoptions.v1.Options"
+  ConfigPath = "%(options)s"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.type-is-path]
+  runtime_type = "%(shim)s"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.by-path]
+  runtime_type = "io.containerd.runc.v2"
+  runtime_path = "%(shim)s"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.by-path.options]
+  Root = "/run/containerd/coracle-cri"
+"""
 
-    def __init__(self, c):
+
+class Containerd:
+    """with containerd.Containerd(c) as d: d.ctr("run", ...)
+
+    `cri`: with the plugin that serves kubelets; images are in their namespace then."""
+
+    def __init__(self, c, cri=False):
         for tool in ("containerd", "ctr"):
             if not shutil.which(tool):
                 h.skip(tool + " is not installed")
@@ -67,10 +93,19 @@ class Containerd:
         self.socket = "/run/containerd/c.sock"
         self.env = dict(os.environ, PATH=self.top + "/bin:" + os.environ["PATH"],
                         CONTAINERD_ADDRESS=self.socket)
+        if cri:
+            self.env["CONTAINERD_NAMESPACE"] = "k8s.io"
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         with open(self.top + "/config.toml", "w", encoding="ascii") as file:
             file.write('version = 2\nroot = "%s/root"\nstate = "/run/containerd/state"\n'
                        'disabled_plugins = %s\n[grpc]\n  address = "%s"\n' % (
-                           self.top, json.dumps(["io.containerd." + p for p in OFF]), self.socket))
+                           self.top, json.dumps(["io.containerd." + p for p in OFF[cri:]]),
+                           self.socket))
+            if cri:
+                file.write(CRI % {"image": IMAGE, "type": TYPE, "options": self.top + "/options",
+                                  "shim": self.top + "/bin/containerd-shim-coracle-v2"})
+        with open(self.top + "/options", "w", encoding="ascii") as file:
+            file.write('Root = "/run/containerd/coracle-cri"\n')
         self.start()
         box = c.path("image")
         rootfs.make(box)
@@ -82,6 +117,12 @@ class Containerd:
             self.daemon = subprocess.Popen(["containerd", "-c", self.top + "/config.toml"],
                                            stdout=log, stderr=log, env=self.env)
         h.until(lambda: self.ctr("version").status == 0, "containerd to answer", 30)
+
+    def version(self):
+        """(1, 6, 20)"""
+        words = subprocess.run(["containerd", "--version"], capture_output=True, text=True,
+                               check=True).stdout
+        return tuple(map(int, h.match(r" v?(\d+)\.(\d+)\.(\d+)", words).groups()))
 
     def crash(self):
         self.daemon.kill()
@@ -130,7 +171,7 @@ class Containerd:
         for pid in self.shims():
             os.kill(pid, signal.SIGKILL)
         for folder in os.scandir(isolation.CGROUP):
-            if folder.is_dir(follow_symlinks=False) and folder.name == "default":
+            if folder.is_dir(follow_symlinks=False) and folder.name in ("default", "k8s.io"):
                 isolation._remove_tree(folder.path)
         # Newest first: rootfs mounts of tasks that were left lie below.
         for _, place in sorted(isolation._mounts().items(), key=lambda m: int(m[0]), reverse=True):

@@ -59,10 +59,10 @@ def _(c):
 def _(c):
     with Containerd(c) as d:
         done = d.ctr("run", "--rm", "-t", "--null-io", "--runtime", "io.containerd.coracle.v2",
-                     "--cpu-shares", 0, "local/box:latest", "t0", "true")
+                     "--cpu-shares", 0, IMAGE, "t0", "true")
         script = subprocess.run(
             ["script", "-qec", "ctr run --rm -t --runtime io.containerd.coracle.v2 --cpu-shares 0 "
-             "local/box:latest t1 sh -c 'tty && stty size'", "/dev/null"], env=d.env, timeout=30,
+             + IMAGE + " t1 sh -c 'tty && stty size'", "/dev/null"], env=d.env, timeout=30,
             capture_output=True, stdin=subprocess.DEVNULL, check=False)
         h.eq(0, script.returncode, "%r %r" % (script.stdout, done.err))
         h.has(b"/dev/pts/0", script.stdout)
