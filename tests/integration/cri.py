@@ -89,10 +89,10 @@ class Kubelet:
         answer = self.call("RunPodSandbox", enc(_1=config, _2=handler))
         return text(answer, 1), config
 
-    def create(self, pod, name, command, resources=b"", **more):
-        """The id of a container, created. `more`: further fields of ContainerConfig."""
+    def create(self, pod, name, command, resources=b"", security=enc(_3=enc(_1=NODE, _2=1))):
+        """The id of a container, created. `security`: LinuxContainerSecurityContext."""
         config = enc(_1=enc(_1=name), _2=enc(_1=IMAGE), _3=list(command), _11=name + ".log",
-                     _15=enc(_1=resources, _2=enc(_3=enc(_1=NODE, _2=1))), **more)
+                     _15=enc(_1=resources, _2=security))
         return text(self.call("CreateContainer", enc(_1=pod[0], _2=config, _3=pod[1])), 1)
 
     def run(self, pod, name, command, **more):

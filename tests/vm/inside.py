@@ -20,7 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import scenario as s  # noqa: E402
 
-MODULES = ("direct", "ctr", "podman", "podman_settings", "rootless", "build", "docker", "words")
+MODULES = ("direct", "ctr", "cri", "podman", "podman_settings", "rootless", "build", "docker", "words")
 PEERS = ("crun", "runc")
 PLACE = "/usr/local/bin/coracle"
 SAID = {}  # title -> runtime -> how failures were worded

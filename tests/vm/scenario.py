@@ -146,12 +146,16 @@ class Trial:
         """A command for the scenario's end, whatever happens; its failure is not looked at."""
         self.undo.append(command)
 
+    def finally_do(self, function):
+        """The same with a function."""
+        self.undo.append(function)
+
     def clean_up(self):
-        for command in reversed(self.undo):
+        for undo in reversed(self.undo):
             try:
-                self.sh(command)
-            except Failure:
-                pass  # the next scenario shows if it matters
+                undo() if callable(undo) else self.sh(undo)
+            except Exception:  # the next scenario shows if it matters
+                continue
 
     def name(self, stem="c"):
         """A container name that nothing else has."""
@@ -172,9 +176,13 @@ class Trial:
             time.sleep(0.3)
 
 
+def fail(words):
+    raise Failure(words)
+
+
 def equal(wanted, got, what):
     if wanted != got:
-        raise Failure("%s: wanted %r, got %r" % (what, wanted, got))
+        fail("%s: wanted %r, got %r" % (what, wanted, got))
 
 
 def read(path):
