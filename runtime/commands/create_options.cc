@@ -1,5 +1,7 @@
 #include "runtime/commands/create_options.h"
 
+#include <stdlib.h>
+
 namespace coracle::commands {
 
 // conmon sends --systemd-cgroup along with --cgroup-manager disabled (podman run
@@ -7,6 +9,11 @@ namespace coracle::commands {
 static std::string_view cgroup_manager(const Globals& globals) {
   if (globals.systemd_cgroup && globals.cgroup_manager != "disabled") return "systemd";
   return globals.cgroup_manager;
+}
+
+std::string_view notify_socket() {
+  const char* value = getenv("NOTIFY_SOCKET");
+  return value != nullptr ? value : "";
 }
 
 execute::CreateRequest create_request(const Globals& globals, const CreateOptions& options,

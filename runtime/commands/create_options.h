@@ -57,6 +57,8 @@ inline constexpr Option kWaitOptions[] = {
                                                     "do not adopt orphans of the container"),
 };
 
+std::string_view notify_socket();  // NOTIFY_SOCKET of our environment, or ""
+
 execute::CreateRequest create_request(const Globals& globals, const CreateOptions& options,
                                       std::string_view id);
 

@@ -1,3 +1,4 @@
+#include "runtime/commands/create_options.h"
 #include "runtime/commands/list_of_commands.h"
 #include "runtime/execute/execute.h"
 
@@ -5,7 +6,7 @@ namespace coracle::commands {
 namespace {
 
 int start(const Globals& globals, const NoOptions&, const Words& words) {
-  execute::start(globals.state_root().path, words[0]);
+  execute::start(globals.state_root().path, words[0], notify_socket());
   return 0;
 }
 

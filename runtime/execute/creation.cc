@@ -56,6 +56,9 @@ Creation::Creation(const CreateRequest& request, bool foreground)
     spec::validate(spec(), warnings_);
     rootfs_ = absolute_rootfs(spec(), request.bundle);
     store::check_id(request.id);
+    if (!request.notify_socket.empty())
+      has_notify_ = notify_mount_.add_to(document_.spec,
+                                         cat(request.root.path, "/", request.id, "/notify"));
     plan();
   } catch (Error& e) {
     document_.locate(e);
@@ -133,6 +136,7 @@ void Creation::record_intent() {
     record.annotations.emplace_back(std::string(key), std::string(value));
   container_->save();
   container_->save_config(document_.bytes());
+  if (has_notify_) make_notify_directory(*container_);
 }
 
 void Creation::make() {

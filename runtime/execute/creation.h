@@ -17,6 +17,7 @@
 #include "runtime/execute/host_steps.h"
 #include "runtime/execute/launch.h"
 #include "runtime/execute/net_devices.h"
+#include "runtime/execute/notify.h"
 #include "runtime/execute/unit.h"
 #include "runtime/plan/plan.h"
 #include "runtime/store/container.h"
@@ -109,6 +110,8 @@ class Creation {
   std::optional<systemd::Manager> systemd_;  // until the unit is started
   std::vector<plan::UnitProperty> unit_properties_;
   std::optional<systemd::Placeholder> placeholder_;  // until the init is born
+  NotifyMount notify_mount_;
+  bool has_notify_ = false;
   bool ask_systemd_ = true;                          // on the way out
   sys::Fd start_socket_;
   sys::Fd console_;
@@ -120,7 +123,8 @@ class Creation {
 };
 
 // Stays with a container that runs in the foreground until its end; takes it away then, or with
-// `keep` writes down how it ended. Its exit status. Throws spec::Error.
-int see_out(Creation& creation, const SignalGate& gate, bool keep);
+// `keep` writes down how it ended. `notifier`: null, or what to relay meanwhile. Its exit status.
+// Throws spec::Error.
+int see_out(Creation& creation, const SignalGate& gate, bool keep, Notifier* notifier);
 
 }  // namespace coracle::execute

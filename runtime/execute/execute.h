@@ -29,6 +29,7 @@ struct CreateRequest {
   std::string pidfd_socket;                 // absolute, or ""
   std::string cgroup_manager = "cgroupfs";  // or "disabled"
   std::optional<bool> rootless;             // --rootless: true, false, or auto
+  std::string notify_socket;                // NOTIFY_SOCKET, or "": see notify.h
   uint32_t preserve_fds = 0;
   bool no_pivot = false;
   bool no_new_keyring = false;
@@ -56,7 +57,8 @@ struct ExecRequest {
 void create(const CreateRequest& request);
 // The exit status of the program (128 + signal when killed); 0 when detached.
 int run(const CreateRequest& request);
-void start(const std::string& root, std::string_view id);
+// `notify_socket`: NOTIFY_SOCKET, or "".
+void start(const std::string& root, std::string_view id, std::string_view notify_socket);
 // The exit status of the program (128 + signal when killed); 0 when detached.
 int exec(const ExecRequest& request);
 

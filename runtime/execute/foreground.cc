@@ -95,18 +95,25 @@ class Loop {
  private:
   // One poll and what follows from it; false when nothing was ready.
   bool turn(int timeout) {
-    pollfd fds[4] = {{gate_.fd().get(), POLLIN, 0},
+    pollfd fds[5] = {{gate_.fd().get(), POLLIN, 0},
                      {ended_ ? -1 : program_.pidfd.get(), POLLIN, 0},
                      in_.open() && !ended_ ? in_.wanted() : pollfd{-1, 0, 0},
-                     out_.open() ? out_.wanted() : pollfd{-1, 0, 0}};
-    const int ready = poll(fds, 4, timeout);
+                     out_.open() ? out_.wanted() : pollfd{-1, 0, 0},
+                     {notify_socket(), POLLIN, 0}};
+    const int ready = poll(fds, 5, timeout);
     if (ready < 0 && errno != EINTR) throw Error("poll", errno);
     if (ready <= 0) return false;
     if (fds[0].revents) forward_signals();
     if (fds[2].revents) in_.step();
     if (fds[3].revents) out_.step();
+    // We are whom the caller watches, and stay: there is no other pid to tell, nothing to wait for.
+    if (fds[4].revents && program_.notifier->is_ready()) program_.notifier->tell(0);
     if (fds[1].revents) reap();
     return true;
+  }
+
+  int notify_socket() const {
+    return program_.notifier != nullptr ? program_.notifier->socket().get() : -1;
   }
 
   void forward_signals() {

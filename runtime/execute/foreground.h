@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include "runtime/execute/notify.h"
 #include "runtime/sys/fd.h"
 
 namespace coracle::execute {
@@ -11,7 +12,8 @@ namespace coracle::execute {
 struct Foreground {
   pid_t pid;  // our child
   const sys::Fd& pidfd;
-  sys::Fd& console;  // pty master, or nothing
+  sys::Fd& console;              // pty master, or nothing
+  Notifier* notifier = nullptr;  // told to the caller when it is ready
 };
 
 // Blocks the signals that are to be handed on. Made before the program can end, so that none is

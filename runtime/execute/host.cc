@@ -88,6 +88,8 @@ plan::Host probe_host(const spec::Spec& spec) {
   host.privileged = has_sys_admin();
   host.initial_userns = sys::in_initial_user_namespace();
   host.listen_fds = listen_fds();
+  const char* names = host.listen_fds > 0 ? getenv("LISTEN_FDNAMES") : nullptr;
+  if (names != nullptr) host.listen_names = names;
   if (spec.process && !spec.process->apparmorProfile.empty()) host.apparmor = apparmor_enabled();
   const bool labels = (spec.process && !spec.process->selinuxLabel.empty()) ||
                       (spec.linux && !spec.linux->mountLabel.empty());

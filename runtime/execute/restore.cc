@@ -228,7 +228,7 @@ int restore(const RestoreRequest& request) {
   if (!detach && !request.create.no_subreaper) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   restoration.run();
   if (detach) return 0;
-  return see_out(restoration.creation(), *gate, request.create.keep);
+  return see_out(restoration.creation(), *gate, request.create.keep, nullptr);
 }
 
 Started restore_detached(const RestoreRequest& request) {

@@ -7,6 +7,7 @@
 #include "runtime/execute/execute.h"
 #include "runtime/execute/foreground.h"
 #include "runtime/execute/lifecycle.h"
+#include "runtime/execute/notify.h"
 #include "runtime/execute/words.h"
 #include "runtime/log.h"
 #include "runtime/messages.h"
@@ -59,7 +60,7 @@ static void end_without_process(store::Container& container) {
   if (init) sys::pidfd_send_signal(init, SIGKILL);  // ended meanwhile: as wanted
 }
 
-void start(const std::string& root, std::string_view id) {
+void start(const std::string& root, std::string_view id, std::string_view notify_socket) {
   store::Container container = store::Container::open_locked(root, id);
   check_startable(container);
   const spec::Document config = kept_config(container);
@@ -74,6 +75,7 @@ void start(const std::string& root, std::string_view id) {
     take_away(container, config.spec);  // runtime.md, lifecycle step 7
     throw;
   }
+  Notifier notifier(container, notify_socket);
   container.remove_start_socket();
   if (channel.send_go(0) < 0) throw Error("the container's init is gone");
   await_start_outcome(channel, config.spec, container.record().rootfs);
@@ -83,6 +85,9 @@ void start(const std::string& root, std::string_view id) {
     take_away(container, config.spec);  // runtime.md, lifecycle step 9: stop the container
     throw;
   }
+  if (!notifier) return;
+  container.unlock();
+  notifier.relay(container.record().process.pid, init);
 }
 
 // After make(): the start, in the same process.
@@ -100,10 +105,11 @@ static bool has_own_pids(const spec::Spec& spec) {
   return ns != nullptr && ns->path.empty();
 }
 
-int see_out(Creation& creation, const SignalGate& gate, bool keep) {
+int see_out(Creation& creation, const SignalGate& gate, bool keep, Notifier* notifier) {
   creation.container().unlock();
   Child& child = creation.child();
-  const int status = wait_foreground({child.pid, child.pidfd, creation.console()}, gate);
+  const int status =
+      wait_foreground({child.pid, child.pidfd, creation.console(), notifier}, gate);
   creation.container().lock();
   if (keep) {
     store::Exit exit = store::exit_of(status);
@@ -129,14 +135,18 @@ int run(const CreateRequest& request) {
   if (!request.detach && !request.no_subreaper && !has_own_pids(creation.spec()))
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   creation.make();
+  Notifier notifier(creation.container(), request.notify_socket);
   try {
     start_here(creation);
   } catch (...) {
     creation.undo();
     throw;
   }
-  if (request.detach) return 0;
-  return see_out(creation, *gate, request.keep);
+  if (!request.detach) return see_out(creation, *gate, request.keep, &notifier);
+  if (!notifier) return 0;
+  creation.container().unlock();
+  notifier.relay(creation.child().pid, creation.child().pidfd);
+  return 0;
 }
 
 std::string plan_bundle(const CreateRequest& request, std::string_view format) {

@@ -28,7 +28,8 @@ struct Host {
   std::string cgroup_path;               // own cgroup, "/..." as in /proc/self/cgroup
   std::vector<std::string> controllers;  // of the cgroup2 root, when resources are asked for
   std::string resctrl;      // where it is mounted, when linux.intelRdt is there; "": nowhere
-  uint32_t listen_fds = 0;  // LISTEN_FDS, when LISTEN_PID is ours
+  uint32_t listen_fds = 0;   // LISTEN_FDS, when LISTEN_PID is ours
+  std::string listen_names;  // LISTEN_FDNAMES then
 };
 
 // What the command line adds to the bundle.

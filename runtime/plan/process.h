@@ -49,14 +49,15 @@ void add_final_capabilities(Draft& d, const spec::Process& process);
 Execute add_program_lookup(Draft& d, const spec::Process& process);
 
 // The environment the program gets, but for HOME: each name once, the last one given wins, in the
-// order of the remaining entries; LISTEN_FDS and LISTEN_PID if fds are handed on. An empty HOME is
-// left out.
+// order of the remaining entries; LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES if fds are handed on. An
+// empty HOME is left out.
 struct Environment {
   std::vector<std::string_view> entries;  // views of the spec, or of `own`
   std::vector<std::string> own;           // storage of what is not in the spec
   bool needs_home = false;                // no HOME: the init looks it up
 };
-Environment make_environment(const spec::Process& process, uint32_t listen_fds);
+Environment make_environment(const spec::Process& process, uint32_t listen_fds,
+                             std::string_view listen_names = "");
 
 // The words of a bit set, as set_mempolicy and sched_setaffinity take them: parse_number_list's
 // grammar. Throws spec::Error at `origin`.

@@ -13,11 +13,13 @@ static constexpr size_t kHomeRoom = 512;  // bytes for a home directory, the NUL
 
 static std::string_view name_of(std::string_view entry) { return entry.substr(0, entry.find('=')); }
 
-Environment make_environment(const spec::Process& process, uint32_t listen_fds) {
+Environment make_environment(const spec::Process& process, uint32_t listen_fds,
+                             std::string_view listen_names) {
   Environment e;
   std::vector<std::string_view> given = process.env;
   if (listen_fds > 0) {
     e.own = {cat("LISTEN_FDS=", listen_fds), "LISTEN_PID=1"};
+    if (!listen_names.empty()) e.own.push_back(cat("LISTEN_FDNAMES=", listen_names));
     given.insert(given.end(), e.own.begin(), e.own.end());
   }
   std::unordered_set<std::string_view> seen;
@@ -64,7 +66,8 @@ static EnvironmentInPlan lay_out(Builder& b, const Environment& e) {
 }
 
 Execute add_program_lookup(Draft& d, const spec::Process& process) {
-  const EnvironmentInPlan env = lay_out(d.b, make_environment(process, d.host.listen_fds));
+  const EnvironmentInPlan env =
+      lay_out(d.b, make_environment(process, d.host.listen_fds, d.host.listen_names));
   const Ref name = d.b.str(process.args[0]);
   d.b.init("process.args[0]", ResolveProgram{name, env.search, env.home,
                                              static_cast<uint32_t>(kHomeRoom), process.user.uid});

@@ -1,13 +1,9 @@
 #include "runtime/sys/stream.h"
 
 #include <poll.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <cerrno>
-#include <cstddef>
-#include <string>
 
 #include "runtime/sys/unix_socket.h"
 
@@ -27,22 +23,8 @@ int wait_for(const Fd& socket, short events, const Deadline& deadline) {
   }
 }
 
-Fd connect_abstract(std::string_view name) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (name.empty() || name.size() >= sizeof(address.sun_path)) return Fd(-ENAMETOOLONG);
-  ::memcpy(address.sun_path + 1, name.data(), name.size());
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  Fd socket(fd < 0 ? -errno : fd);
-  if (!socket) return socket;
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
-  if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), size) != 0) return Fd(-errno);
-  return socket;
-}
-
 Fd connect_once(std::string_view name) {
-  if (!name.empty() && name.front() == '@') return connect_abstract(name.substr(1));
-  return connect_path(std::string(name).c_str(), SOCK_STREAM | SOCK_NONBLOCK);
+  return connect_named(name, SOCK_STREAM | SOCK_NONBLOCK);
 }
 
 }  // namespace

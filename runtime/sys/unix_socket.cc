@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <string>
 
 #include "runtime/sys/metadata.h"
@@ -52,6 +54,19 @@ Fd listen_to(const sockaddr_un& address, int type, int backlog) {
   return socket;
 }
 
+// A name behind a first NUL, not in the file system (unix(7)).
+Fd connect_abstract(std::string_view name, int type) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (name.empty() || name.size() >= sizeof(address.sun_path)) return Fd(-ENAMETOOLONG);
+  ::memcpy(address.sun_path + 1, name.data(), name.size());
+  Fd socket = new_socket(type);
+  if (!socket) return socket;
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  if (::connect(socket.get(), generic(address), size) != 0) return Fd(-errno);
+  return socket;
+}
+
 }  // namespace
 
 Fd listen_at(const Fd& dir, const char* name, int type, int backlog) {
@@ -86,6 +101,37 @@ Fd connect_path(const char* path, int type) {
   std::string parent(path, static_cast<size_t>(slash - path) + 1);
   Fd dir = open_at(At::cwd(), parent.c_str(), O_PATH | O_DIRECTORY);
   return dir ? connect_at(dir, slash + 1, type) : std::move(dir);
+}
+
+Fd connect_named(std::string_view name, int type) {
+  if (!name.empty() && name.front() == '@') return connect_abstract(name.substr(1), type);
+  return connect_path(std::string(name).c_str(), type);
+}
+
+Fd bind_datagrams(const Fd& dir, const char* name, mode_t mode) {
+  sockaddr_un address;
+  if (int r = fill(address, dir, name)) return Fd(r);
+  Fd socket = new_socket(SOCK_DGRAM | SOCK_NONBLOCK);
+  if (!socket) return socket;
+  if (::bind(socket.get(), generic(address), sizeof(address)) != 0) return Fd(-errno);
+  const int r = ::fchmodat(dir.get(), name, mode, 0) == 0 ? 0 : -errno;  // whatever the umask
+  return r == 0 ? std::move(socket) : Fd(r);
+}
+
+long receive_datagram(const Fd& socket, void* buffer, size_t size) {
+  ssize_t n;
+  do {
+    n = ::recv(socket.get(), buffer, size, MSG_DONTWAIT);
+  } while (n < 0 && errno == EINTR);
+  return n < 0 ? -errno : n;
+}
+
+int send_datagram(const Fd& socket, std::string_view data) {
+  ssize_t n;
+  do {
+    n = ::send(socket.get(), data.data(), data.size(), MSG_NOSIGNAL);
+  } while (n < 0 && errno == EINTR);
+  return n < 0 ? -errno : 0;
 }
 
 Fd accept_own(const Fd& listener) {

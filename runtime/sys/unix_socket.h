@@ -20,6 +20,19 @@ Fd connect_at(const Fd& dir, const char* name, int type);
 // Any path, of any length.
 Fd connect_path(const char* path, int type);
 
+// A path, or, behind a first '@', an abstract name.
+Fd connect_named(std::string_view name, int type);
+
+// ---- datagrams: sockets that wait for nobody
+
+// Bound at `name` (one component) in `dir`, non-blocking.
+Fd bind_datagrams(const Fd& dir, const char* name, mode_t mode);
+// One datagram, cut off at `size`; descriptors that came with it are closed. The number of bytes,
+// or -errno (-EAGAIN: there is none).
+long receive_datagram(const Fd& socket, void* buffer, size_t size);
+// To the socket's peer. 0 or -errno.
+int send_datagram(const Fd& socket, std::string_view data);
+
 // The next connection, non-blocking. -EAGAIN in it if there is none; -EACCES if the peer is neither
 // of our user and group nor root (it is turned away).
 Fd accept_own(const Fd& listener);

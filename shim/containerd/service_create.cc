@@ -244,7 +244,7 @@ void Service::start_init(Call call, Container& container) {
   } else {
     children_.work(
         [&] {
-          execute::start(container.root.path, container.id);
+          execute::start(container.root.path, container.id, "");
           return Outcome();
         },
         std::move(done));

@@ -5,11 +5,13 @@ FAULT_STRIDE=N tries every Nth point only; FAULT_ERRNOS="EIO ENOMEM ..." chooses
 """
 import os
 import shutil
+import threading
 
 import faults
 import harness as h
 from fake_criu import FakeCriu
 from faults import STRIDE, Points, Strike
+from manager import Manager
 
 ERRNOS = os.environ.get("FAULT_ERRNOS", "EIO EINTR ENOMEM").split()
 # Calls whose manual page says that EINTR is to be expected: they must be made again.
@@ -62,6 +64,15 @@ def _(c):
 def _(c):
     box = c.sleeper()
     killed_at_every_call(c, lambda b: ["start", b.id], c.create, box)
+
+
+@h.test("run --detach with NOTIFY_SOCKET killed at every system call")
+def _(c):
+    manager = Manager(c)
+    os.environ["NOTIFY_SOCKET"] = manager.name  # this process is the test's own
+    threading.Thread(target=manager.hear_all, daemon=True).start()
+    box = c.bundle(["sh", "-c", "probe notify READY=1; sleep 1000 & wait"])
+    killed_at_every_call(c, lambda b: ["run", "-d", "--bundle", b.path, b.id], nothing, box)
 
 
 @h.test("kill and delete killed at every system call")
