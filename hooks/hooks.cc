@@ -28,6 +28,8 @@ void run_one(Kind kind, const spec::Hook& hook, std::string_view state, const Op
     entry.emplace(*options.container, kind == Kind::kStartContainer);
     entry->prepare(command);
   }
+  command.output_copy = options.output;
+  command.error_copy = options.error;
   std::string complaint = run(command, state, hook.timeout.value_or(0));
   if (!complaint.empty()) throw Error(complaint);
 }

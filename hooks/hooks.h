@@ -56,6 +56,8 @@ struct Options {
   std::string_view bundle;               // absolute
   const Container* container = nullptr;  // must be set for createContainer and startContainer
   std::vector<std::string> program_env;  // of the container's program; for startContainer
+  const sys::Fd* output = nullptr;       // gets a copy of what they print; null: nobody does
+  const sys::Fd* error = nullptr;
 };
 
 // Runs them in order, one after the other. `state` is the JSON text of the container's state; its

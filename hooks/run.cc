@@ -13,6 +13,7 @@
 #include <ctime>
 
 #include "hooks/output.h"
+#include "runtime/sys/file.h"
 #include "spec/error.h"
 #include "spec/text.h"
 
@@ -79,8 +80,10 @@ class Signals {
 // What goes on between us and the running program.
 class Session {
  public:
-  Session(sys::Started started, std::string_view input, sys::Fd in, sys::Fd out, sys::Fd err)
-      : program_(std::move(started)),
+  Session(const Command& command, sys::Started started, std::string_view input, sys::Fd in,
+          sys::Fd out, sys::Fd err)
+      : command_(command),
+        program_(std::move(started)),
         input_(input),
         in_(std::move(in)),
         out_(std::move(out)),
@@ -108,12 +111,13 @@ class Session {
 
  private:
   void feed();
-  static void drain(sys::Fd& from, Tail& tail);
+  static void drain(sys::Fd& from, Tail& tail, const sys::Fd* copy);
   void drain_both() {
-    drain(out_, stdout_);
-    drain(err_, stderr_);
+    drain(out_, stdout_, command_.output_copy);
+    drain(err_, stderr_, command_.error_copy);
   }
 
+  const Command& command_;
   sys::Started program_;
   std::string_view input_;  // what is still to be written
   sys::Fd in_, out_, err_;
@@ -134,7 +138,7 @@ void Session::feed() {
 
 // Reads what is there. A program that writes without end must not keep us from its end, hence the
 // bound of one call: the default size of a pipe.
-void Session::drain(sys::Fd& from, Tail& tail) {
+void Session::drain(sys::Fd& from, Tail& tail, const sys::Fd* copy) {
   char buffer[8192];
   for (size_t total = 0; from && total < 65536;) {
     ssize_t got = read(from.get(), buffer, sizeof(buffer));
@@ -145,6 +149,9 @@ void Session::drain(sys::Fd& from, Tail& tail) {
       return;
     }
     tail.add({buffer, static_cast<size_t>(got)});
+    // As the hook itself would be told, whose output it is: of a full disk.
+    const int r = copy ? sys::write_all(*copy, {buffer, static_cast<size_t>(got)}) : 0;
+    if (r < 0) throw Error("the file for what hooks print", r);
     total += static_cast<size_t>(got);
   }
 }
@@ -247,7 +254,7 @@ std::string run(const Command& command, std::string_view input, int64_t timeout)
   in.read.reset();
   out.write.reset();
   err.write.reset();
-  Session session(std::move(started), input, std::move(in.write), std::move(out.read),
+  Session session(command, std::move(started), input, std::move(in.write), std::move(out.read),
                   std::move(err.read));
   bool ended = session.watch(timeout);
   if (!ended) session.kill_group();

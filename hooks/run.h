@@ -19,6 +19,8 @@ struct Command {
   const sys::Fd* executable = nullptr;      // as in sys::Program
   bool or_path = false;
   const sys::Join* join = nullptr;
+  const sys::Fd* output_copy = nullptr;  // what it prints is written there too; null: it is not
+  const sys::Fd* error_copy = nullptr;
 };
 
 // Runs it with `input` on its standard input. timeout in seconds; 0: none. Returns "" if it ended

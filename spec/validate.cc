@@ -3,6 +3,7 @@
 
 #include "spec/validate.h"
 
+#include "spec/annotations.h"
 #include "spec/ids.h"
 #include "spec/validate_internal.h"
 
@@ -153,6 +154,7 @@ void validate(const Spec& spec, Warnings& warnings) {
   validate_host_name(spec, spec.hostname, "hostname");
   validate_host_name(spec, spec.domainname, "domainname");
   validate_annotations(spec);
+  validate_known_annotations(spec);
   if (spec.process) validate_process(*spec.process, warnings);
   if (spec.hooks) validate_all_hooks(*spec.hooks);
   if (spec.linux) validate_linux(spec, warnings);

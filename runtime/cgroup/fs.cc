@@ -351,6 +351,20 @@ void delegate(const Cgroup& cgroup, uint32_t uid, uint32_t gid) {
   }
 }
 
+Cgroup enter_leaf(const Fd& mount, const Cgroup& cgroup, std::string_view sub, pid_t pid) {
+  Cgroup leaf;
+  leaf.path = cat(cgroup.path, '/', settle_sub_path(sub));
+  leaf.found = make_levels(mount, leaf.path);
+  leaf.dir = sys::open_at(mount, relative(leaf.path).c_str(), O_RDONLY | O_DIRECTORY, kBelow);
+  if (!leaf.dir) throw Error(cat("cannot open cgroup ", leaf.path), leaf.dir.error());
+  write_file(leaf, "cgroup.procs", std::to_string(pid), 0);
+  Refusal refusal;  // none is wanted more than the others
+  for (size_t end = cgroup.path.size(); end < leaf.path.size();
+       end = std::min(leaf.path.find('/', end + 1), leaf.path.size()))
+    pass_on(mount, leaf.path.substr(0, end), {}, Pass::kAll, refusal);
+  return leaf;
+}
+
 Cgroup open_sub(const Cgroup& cgroup, std::string_view sub) {
   const std::string below = settle_sub_path(sub);
   Cgroup result;

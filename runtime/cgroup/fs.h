@@ -2,11 +2,13 @@
 // happens to it later (freeze, kill, remove) is in control.h.
 //
 // Everything goes through descriptors: of the cgroup2 mount, and of the cgroup's own directory.
-// Nothing here moves a process: the init is born inside by CLONE_INTO_CGROUP, because a write to
-// cgroup.procs waits for an RCU grace period (4 to 17 ms after idle).
+// Nothing here but enter_leaf() moves a process: the init is born inside by CLONE_INTO_CGROUP,
+// because a write to cgroup.procs waits for an RCU grace period (4 to 17 ms after idle).
 //
 // All functions throw spec::Error, whose code() is the errno of the call that failed, if one did.
 #pragma once
+
+#include <sys/types.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -78,6 +80,10 @@ void attach_devices(const Cgroup& cgroup, const uint64_t* instructions, size_t c
 // Gives directory and control files to an owner, who may then manage what is below: the files
 // that the kernel lists in /sys/kernel/cgroup/delegate. UINT32_MAX leaves the uid or gid alone.
 void delegate(const Cgroup& cgroup, uint32_t uid, uint32_t gid);
+
+// Makes a cgroup below the container's, moves a process there, and then, since nobody is above it
+// any more, gives it all controllers that the container's has.
+Cgroup enter_leaf(const sys::Fd& mount, const Cgroup& cgroup, std::string_view sub, pid_t pid);
 
 // A cgroup below the container's, for `exec --cgroup` ("/" is the container's own).
 Cgroup open_sub(const Cgroup& cgroup, std::string_view sub);

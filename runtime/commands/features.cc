@@ -4,6 +4,7 @@
 #include "runtime/commands/list_of_commands.h"
 #include "runtime/execute/host_report.h"
 #include "runtime/plan/mount_options.h"
+#include "spec/annotations.h"
 #include "spec/documents.h"
 
 namespace coracle::commands {
@@ -13,8 +14,7 @@ static std::string document(const spec::HostFacts* host) {
   spec::FeatureFacts facts;
   facts.version = CORACLE_VERSION;
   facts.libseccomp_version = seccomp;
-  facts.unsafe_annotations = {"org.criu.config", "org.systemd.property.",
-                              "run.oci.keep_original_groups", "run.oci.mount_context_type"};
+  facts.unsafe_annotations = spec::done_annotations();
   facts.systemd = true;
   facts.systemd_user = true;
   facts.mount_options = plan::known_mount_options();

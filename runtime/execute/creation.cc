@@ -9,13 +9,15 @@
 
 #include "runtime/cgroup/fs.h"
 #include "runtime/cgroup/settle.h"
+#include "runtime/execute/denied.h"
+#include "runtime/execute/filter.h"
 #include "runtime/execute/host.h"
 #include "runtime/execute/lifecycle.h"
+#include "runtime/execute/own_userns.h"
 #include "runtime/execute/words.h"
 #include "runtime/log.h"
 #include "runtime/plan/describe.h"
 #include "runtime/plan/namespaces.h"
-#include "runtime/store/seccomp_cache.h"
 #include "runtime/sys/file.h"
 #include "runtime/sys/mount.h"
 #include "spec/error.h"
@@ -53,12 +55,14 @@ Creation::Creation(const CreateRequest& request, bool foreground)
       document_(
           spec::Document::parse_config(read_config(config_path(request)), request.config_name)) {
   try {
+    settle_agent(document_.spec);
+    complete_userns(document_.spec, warnings_);
     spec::validate(spec(), warnings_);
     rootfs_ = absolute_rootfs(spec(), request.bundle);
     store::check_id(request.id);
     if (!request.notify_socket.empty())
-      has_notify_ = notify_mount_.add_to(document_.spec,
-                                         cat(request.root.path, "/", request.id, "/notify"));
+      has_notify_ =
+          notify_mount_.add_to(document_.spec, cat(request.root.path, "/", request.id, "/notify"));
     plan();
   } catch (Error& e) {
     document_.locate(e);
@@ -74,14 +78,16 @@ void Creation::plan() {
   request.id = request_.id;
   request.bundle = request_.bundle;
   plan_cgroup(request);
+  const bool rootless = host_.euid != 0 || !host_.initial_userns;
+  request.rootless_cgroup_errors_ignored = request_.rootless.value_or(rootless);
   request.no_pivot = request_.no_pivot;
   request.no_new_keyring = request_.no_new_keyring;
   request.foreground = foreground_;
   request.preserve_fds = request_.preserve_fds;
   request.has_console_socket = !request_.console_socket.empty() || request_.keep_console;
   plan::seccomp::Program program;
-  if (spec().linux && spec().linux->seccomp) {
-    program = store::cached_seccomp(request_.root.path, *spec().linux->seccomp, warnings_);
+  if (auto filter = filter_of(request_.root.path, spec(), warnings_)) {
+    program = std::move(*filter);
     request.seccomp = &program.instructions;
     request.seccomp_flags = program.flags;
     request.seccomp_notify = program.notify;
@@ -124,6 +130,7 @@ void Creation::record_intent() {
   record.cgroup_manager = request_.cgroup_manager;
   record.unit = unit_.name.unit;
   if (systemd_) record.bus = systemd_->address();
+  record.rootless = host_.euid != 0 || !host_.initial_userns;
   record.terminal = spec().process && spec().process->terminal;
   if (spec().linux)
     for (const auto& ns : spec().linux->namespaces)
@@ -224,9 +231,17 @@ void Creation::do_step(const plan::Step& step) {
   try {
     dispatch(step);
   } catch (const Error& e) {
-    if (step.on_error != plan::OnError::kWarn) throw;
-    log::warning(e.what());
-    if (step.op == Op::kCgroupMake) container_->record().cgroup_path.clear();
+    const std::string why =
+        why_denied(plan::View(block_.data()), step, plan::Call::k_none, e.code());
+    const std::string text = why.empty() ? e.what() : cat(e.what(), ": ", why);
+    if (step.on_error != plan::OnError::kWarn) {
+      if (why.empty()) throw;
+      throw Error(text);
+    }
+    log::warning(text);
+    if (step.op != Op::kCgroupMake) return;
+    container_->record().cgroup_path.clear();
+    container_->save();
   }
 }
 

@@ -81,6 +81,7 @@ class Creation {
   void run(const plan::CgroupWrite& p);
   void run(const plan::CgroupDevices& p);
   void run(const plan::CgroupDelegate& p);
+  void run(const plan::CgroupLeaf& p);
   void run(const plan::IdmapUserns& p) { host_steps_.run(p); }
   void run(const plan::OpenNamespace& p) { host_steps_.run(p); }
   void run(const plan::Clone& p);
@@ -112,7 +113,7 @@ class Creation {
   std::optional<systemd::Placeholder> placeholder_;  // until the init is born
   NotifyMount notify_mount_;
   bool has_notify_ = false;
-  bool ask_systemd_ = true;                          // on the way out
+  bool ask_systemd_ = true;  // on the way out
   sys::Fd start_socket_;
   sys::Fd console_;
   std::optional<store::Container> container_;

@@ -8,6 +8,7 @@
 #include "runtime/execute/intel_rdt.h"
 #include "runtime/execute/lifecycle.h"
 #include "runtime/log.h"
+#include "spec/annotations.h"
 #include "spec/error.h"
 #include "spec/text.h"
 
@@ -49,6 +50,13 @@ void Creation::run(const plan::CgroupDevices& p) {
 
 void Creation::run(const plan::CgroupDelegate& p) {
   if (cgroup_.dir) cgroup::delegate(cgroup_, p.uid, p.gid);  // else: nothing to hand over
+}
+
+void Creation::run(const plan::CgroupLeaf& p) {
+  if (!cgroup_.dir) return;
+  const cgroup::Cgroup leaf =
+      cgroup::enter_leaf(cgroup_mount_, cgroup_, view_of(block_).str(p.path), child_.pid);
+  cgroup::delegate(leaf, p.uid, p.gid);
 }
 
 // The slot of the start socket was reserved when the plan was made; its fd exists only now.
@@ -131,6 +139,8 @@ void Creation::run(const plan::RecordCreated&) {
   container_->save();
   if (!request_.pid_file.empty()) write_pid_file(request_.pid_file, child_.pid);
   if (!request_.pidfd_socket.empty()) send_descriptor(request_.pidfd_socket, child_.pidfd, "pidfd");
+  const std::string receiver(spec::find(spec().annotations, spec::kPidfdReceiver));
+  if (!receiver.empty()) send_descriptor(receiver, child_.pidfd, "pidfd");
 }
 
 }  // namespace coracle::execute

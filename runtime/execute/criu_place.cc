@@ -11,6 +11,7 @@
 #include "runtime/sys/metadata.h"
 #include "runtime/sys/mount.h"
 #include "runtime/sys/process.h"
+#include "spec/annotations.h"
 #include "spec/error.h"
 #include "spec/text.h"
 
@@ -44,7 +45,7 @@ std::string Images::log() const {
 // A bundle's own file goes before the host's. Whoever asks for none says so with an empty value.
 static std::string config_file(const spec::Spec& spec) {
   for (const auto& [key, value] : spec.annotations)
-    if (key == "org.criu.config") return std::string(value);
+    if (key == spec::kCriuConfig) return std::string(value);
   for (const char* path :
        {"/etc/criu/coracle.conf", "/etc/criu/crun.conf", "/etc/criu/runc.conf"}) {
     struct stat st;

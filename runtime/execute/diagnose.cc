@@ -115,6 +115,8 @@ class Examiner {
     if (head.starts_with("#!")) return script(head, path, depth);
     if (head.starts_with(ELFMAG)) return elf(file, head, path);
     if (error_ != ENOEXEC) return "";
+    if (head.starts_with(std::string_view("\0asm", 4)))
+      return cat(quoted(path), " is WebAssembly: use crun or youki, built with an engine for it");
     if (head.empty()) return cat(quoted(path), " is empty");
     return cat(quoted(path), " is neither a binary nor a script that starts with #!");
   }

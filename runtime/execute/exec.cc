@@ -9,6 +9,7 @@
 #include "runtime/cgroup/settle.h"
 #include "runtime/execute/console.h"
 #include "runtime/execute/execute.h"
+#include "runtime/execute/filter.h"
 #include "runtime/execute/foreground.h"
 #include "runtime/execute/host.h"
 #include "runtime/execute/host_steps.h"
@@ -20,8 +21,8 @@
 #include "runtime/log.h"
 #include "runtime/messages.h"
 #include "runtime/plan/plan.h"
-#include "runtime/store/seccomp_cache.h"
 #include "runtime/sys/file.h"
+#include "spec/annotations.h"
 #include "spec/error.h"
 #include "spec/text.h"
 #include "spec/validate.h"
@@ -98,8 +99,8 @@ class Joining {
     r.has_console_socket = !request_.console_socket.empty();
     r.into_cgroup = !container_.record().cgroup_path.empty();
     plan::seccomp::Program program;
-    if (config_.spec.linux && config_.spec.linux->seccomp) {
-      program = store::cached_seccomp(request_.root, *config_.spec.linux->seccomp, warnings);
+    if (auto filter = filter_of(request_.root, config_.spec, warnings)) {
+      program = std::move(*filter);
       r.seccomp = &program.instructions;
       r.seccomp_flags = program.flags;
       r.seccomp_notify = program.notify;
@@ -160,7 +161,7 @@ class Joining {
   void start_child(const plan::Clone& clone) {
     fill_slots();
     try {
-      child_ = launch_in(clone, container_.record().cgroup_path, request_.cgroup);
+      child_ = launch_in(clone, own_cgroup(), request_.cgroup);
     } catch (const Error& e) {
       // Nobody can be born in a pid namespace whose first process has ended (pid_namespaces(7)).
       if (e.code() == ENOMEM && !container_.pidfd()) throw Error(messages::kExecStopped);
@@ -219,6 +220,12 @@ class Joining {
     throw Error(cat("adding pid of the new process to cgroups: ", request_.cgroup,
                     " gives controllers to its children, so only those may have processes"),
                 EBUSY);
+  }
+
+  // With a cgroup of its own below the container's the program is there, and so are its helpers.
+  std::string own_cgroup() const {
+    const bool leaf = !spec::find(config_.spec.annotations, spec::kDelegateCgroup).empty();
+    return leaf && request_.cgroup.empty() ? cgroup_of_init() : container_.record().cgroup_path;
   }
 
   std::string cgroup_of_init() const {

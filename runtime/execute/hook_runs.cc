@@ -6,16 +6,18 @@
 
 #include "hooks/hooks.h"
 #include "runtime/cgroup/fs.h"
+#include "runtime/execute/filter.h"
 #include "runtime/execute/lifecycle.h"
 #include "runtime/init/home.h"
 #include "runtime/log.h"
 #include "runtime/plan/process.h"
-#include "runtime/store/seccomp_cache.h"
 #include "runtime/store/state_document.h"
 #include "runtime/sys/file.h"
 #include "runtime/sys/metadata.h"
+#include "spec/annotations.h"
 #include "spec/capabilities.h"
 #include "spec/documents.h"
+#include "spec/error.h"
 #include "spec/text.h"
 
 namespace coracle::execute {
@@ -62,17 +64,23 @@ static sys::Confinement confinement_of(const spec::Spec& spec) {
   return c;
 }
 
-static cgroup::Cgroup cgroup_of(const store::Container& container) {
+// Where its processes are: only a leaf may have any.
+static cgroup::Cgroup cgroup_of(const spec::Spec& spec, const store::Container& container) {
   const std::string& path = container.record().cgroup_path;
-  return path.empty() ? cgroup::Cgroup() : cgroup::open(cgroup::open_mount(), path);
+  if (path.empty()) return {};
+  cgroup::Cgroup own = cgroup::open(cgroup::open_mount(), path);
+  const std::string_view leaf = spec::find(spec.annotations, spec::kDelegateCgroup);
+  return leaf.empty() ? std::move(own) : cgroup::open_sub(own, leaf);
 }
 
 // None where the profile asks an agent: it waits for the container's process, not for a hook.
-static plan::seccomp::Program filter_of(const spec::Spec& spec, const store::Container& container) {
-  if (!spec.linux || !spec.linux->seccomp || !spec.linux->seccomp->listenerPath.empty()) return {};
+static plan::seccomp::Program filter_without_agent(const spec::Spec& spec,
+                                                   const store::Container& container) {
+  const bool asks = spec.linux && spec.linux->seccomp && !spec.linux->seccomp->listenerPath.empty();
+  if (asks) return {};
   std::vector<std::string> told_before;
   const std::string root = container.path().substr(0, container.path().rfind('/'));
-  return store::cached_seccomp(root, *spec.linux->seccomp, told_before);
+  return filter_of(root, spec, told_before).value_or(plan::seccomp::Program());
 }
 
 // As the init finds it for the program (find_home): "/" where the container does not say.
@@ -113,6 +121,16 @@ static std::string state_text(HookKind kind, const spec::Spec& spec,
   return spec::state_json(state, spec::JsonStyle::kCompact);
 }
 
+// Where a copy of what hooks print goes. Not waiting for the reader of a fifo.
+static sys::Fd open_output(const spec::Spec& spec, std::string_view key) {
+  const std::string path(spec::find(spec.annotations, key));
+  if (path.empty()) return {};
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  sys::Fd file = sys::open_at(sys::At::cwd(), path.c_str(), kFlags, 0, 0600);
+  if (!file) throw spec::Error(spec::cat("annotation ", key, ": ", path), file.error());
+  return file;
+}
+
 void run_hooks(HookKind kind, const spec::Spec& spec, const store::Container& container,
                store::Status status, const sys::Fd* init) {
   if (!spec.hooks) return;
@@ -123,8 +141,8 @@ void run_hooks(HookKind kind, const spec::Spec& spec, const store::Container& co
   plan::seccomp::Program filter;
   hooks::Container inside;
   if (kind == HookKind::kStartContainer) {
-    cgroup = cgroup_of(container);
-    filter = filter_of(spec, container);
+    cgroup = cgroup_of(spec, container);
+    filter = filter_without_agent(spec, container);
     confinement.filter = filter.instructions.data();
     confinement.filter_size = static_cast<uint32_t>(filter.instructions.size());
     confinement.filter_flags = filter.flags;
@@ -138,6 +156,10 @@ void run_hooks(HookKind kind, const spec::Spec& spec, const store::Container& co
   if (init != nullptr) options.container = &inside;
   if (kind == HookKind::kStartContainer)
     options.program_env = program_environment(spec, inside.pid);
+  const sys::Fd out = open_output(spec, spec::kHooksStdout);
+  const sys::Fd err = open_output(spec, spec::kHooksStderr);
+  if (out) options.output = &out;
+  if (err) options.error = &err;
   std::vector<std::string> warnings;
   hooks::run_hooks(static_cast<hooks::Kind>(kind), list, state_text(kind, spec, container, status),
                    options, warnings);

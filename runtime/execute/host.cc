@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
+#include <linux/nsfs.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 
@@ -12,6 +14,7 @@
 
 #include "runtime/cgroup/resctrl.h"
 #include "runtime/sys/file.h"
+#include "runtime/sys/metadata.h"
 #include "runtime/sys/process.h"
 #include "spec/error.h"
 #include "spec/ids.h"
@@ -26,6 +29,18 @@ bool has_sys_admin() {
   __user_cap_data_struct data[2]{};
   if (syscall(SYS_capget, &header, data) < 0) return false;
   return (data[0].effective & (1u << CAP_SYS_ADMIN)) != 0;
+}
+
+// Mounts belong to the user namespace in which their mount namespace was made; a new one without a
+// mount namespace of its own (unshare --user) has no say in them (ioctl_nsfs(2)).
+static bool owns_mounts() {
+  const sys::Fd mounts = sys::open_at(sys::At::cwd(), "/proc/self/ns/mnt", O_RDONLY);
+  const sys::Fd owner(mounts ? ioctl(mounts.get(), NS_GET_USERNS) : -1);
+  struct stat of_mounts;
+  struct stat ours;
+  return owner && sys::stat_fd(owner, of_mounts) == 0 &&
+         sys::stat_at(sys::At::cwd(), "/proc/self/ns/user", ours) == 0 &&
+         of_mounts.st_ino == ours.st_ino;
 }
 
 static bool apparmor_enabled() {
@@ -85,8 +100,8 @@ plan::Host probe_host(const spec::Spec& spec) {
   host.euid = sys::effective_uid();
   host.egid = sys::effective_gid();
   host.all_root = sys::real_uid() == 0 && sys::real_gid() == 0 && host.euid == 0 && host.egid == 0;
-  host.privileged = has_sys_admin();
   host.initial_userns = sys::in_initial_user_namespace();
+  host.privileged = has_sys_admin() && (host.initial_userns || owns_mounts());
   host.listen_fds = listen_fds();
   const char* names = host.listen_fds > 0 ? getenv("LISTEN_FDNAMES") : nullptr;
   if (names != nullptr) host.listen_names = names;

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "runtime/execute/denied.h"
 #include "runtime/execute/init_image.h"
 #include "runtime/init/namespaces.h"
 #include "runtime/init/syscall.h"
@@ -174,10 +175,16 @@ int launcher_main(void* argument) {
   return 0;
 }
 
+Error clone_failure(uint64_t flags, int error) {
+  Error told("linux.namespaces: clone", error);
+  const std::string why = (flags & CLONE_NEWUSER) != 0 ? why_no_userns(error) : "";
+  return why.empty() ? told : Error(cat(told.what(), ": ", why), error);
+}
+
 [[noreturn]] void throw_outcome(const Launcher& l, const Outcome& outcome) {
   const int error = static_cast<int>(-outcome.pid);
   if (outcome.failed_join == -2) throw Error("linux.timeOffsets: /proc/self/timens_offsets", error);
-  if (outcome.failed_join == -1) throw Error("linux.namespaces: clone", error);
+  if (outcome.failed_join == -1) throw clone_failure(l.args.flags, error);
   const uint32_t type = l.joins[outcome.failed_join].nstype;
   throw Error(cat("linux.namespaces: join ", plan::namespace_name(type), " namespace"), error);
 }
@@ -295,7 +302,7 @@ Child launch(const Launch& l) {
   if (l.clone.join.count == 0 && l.clone.time_offsets.off == 0) {
     pid = syscall(__NR_clone3, &args, sizeof(args));
     if (pid == 0) enter_init(trampoline);
-    if (pid < 0) throw Error("linux.namespaces: clone", static_cast<int>(-pid));
+    if (pid < 0) throw clone_failure(args.flags, static_cast<int>(-pid));
   } else {
     Launcher launcher{view.list<plan::Join>(l.clone.join),
                       trampoline.slots,

@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <signal.h>
 
 #include "runtime/cgroup/control.h"
 #include "runtime/execute/console.h"
 #include "runtime/execute/execute.h"
+#include "runtime/execute/filter.h"
 #include "runtime/execute/intel_rdt.h"
 #include "runtime/execute/unit.h"
 #include "runtime/log.h"
@@ -24,7 +26,14 @@ using spec::Error;
 using store::Status;
 
 spec::Document kept_config(const store::Container& container) {
-  return spec::Document::parse_config(container.config_text(), container.path() + "/config.json");
+  spec::Document config =
+      spec::Document::parse_config(container.config_text(), container.path() + "/config.json");
+  settle_agent(config.spec);
+  // See complete_userns(): it is the container's, though the bundle does not say so.
+  const bool added = (container.record().namespaces & CLONE_NEWUSER) != 0 && config.spec.linux &&
+                     find_namespace(config.spec, "user") == nullptr;
+  if (added) config.spec.linux->namespaces.push_back({"user", ""});
+  return config;
 }
 
 void send_listener(const plan::View& plan, const plan::SeccompListener& step,

@@ -6,8 +6,9 @@
 //
 // `create` makes the directory and has it mounted; the socket is bound by who relays, so that there
 // is none as long as nobody listens. `start` and `run --detach` stay until READY=1 has been passed
-// on, or until the program ends; `run` in the foreground does it beside its other work. Nothing else
-// that the container says is passed on: the rest of the protocol would let it steer its supervisor.
+// on, or until the program ends; `run` in the foreground does it beside its other work. Nothing
+// else that the container says is passed on: the rest of the protocol would let it steer its
+// supervisor.
 #pragma once
 
 #include <string>

@@ -108,8 +108,7 @@ static bool has_own_pids(const spec::Spec& spec) {
 int see_out(Creation& creation, const SignalGate& gate, bool keep, Notifier* notifier) {
   creation.container().unlock();
   Child& child = creation.child();
-  const int status =
-      wait_foreground({child.pid, child.pidfd, creation.console(), notifier}, gate);
+  const int status = wait_foreground({child.pid, child.pidfd, creation.console(), notifier}, gate);
   creation.container().lock();
   if (keep) {
     store::Exit exit = store::exit_of(status);

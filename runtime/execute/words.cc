@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "runtime/execute/denied.h"
 #include "runtime/execute/diagnose.h"
 #include "runtime/log.h"
 #include "runtime/messages.h"
@@ -21,7 +22,9 @@ static Error step_error(const plan::View& plan, const plan::Step& step, plan::Ca
   const std::string_view name = plan::call_name(call);
   if (!name.empty()) append(text, ": ", name);
   if (!detail.empty()) append(text, ": ", detail);
-  return Error(std::move(text), error);
+  Error told(std::move(text), error);
+  const std::string why = why_denied(plan, step, call, error);
+  return why.empty() ? told : Error(cat(told.what(), ": ", why));
 }
 
 static std::string_view program_name(const plan::View& plan) {

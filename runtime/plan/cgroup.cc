@@ -8,6 +8,7 @@
 #include "runtime/plan/limits.h"
 #include "runtime/plan/plan.h"
 #include "runtime/plan/unit.h"
+#include "spec/annotations.h"
 #include "spec/error.h"
 #include "spec/ids.h"
 #include "spec/text.h"
@@ -15,6 +16,7 @@
 namespace coracle::plan {
 namespace {
 
+using spec::cat;
 using spec::Error;
 
 constexpr uint32_t kKeep = UINT32_MAX;  // chown(2): leave as it is
@@ -138,16 +140,20 @@ bool is_delegated(const spec::Spec& spec) {
   return false;
 }
 
+// Not mapped, or no user namespace of our making: as it is.
+uint32_t host_id(const std::vector<spec::LinuxIDMapping>& mappings, uint32_t id) {
+  for (const spec::LinuxIDMapping& map : mappings)
+    if (id >= map.containerID && id - map.containerID < map.size)
+      return map.hostID + (id - map.containerID);
+  return id;
+}
+
 void add_delegation(Draft& d) {
   if (!d.spec.linux || !d.spec.process || !is_delegated(d.spec)) return;
-  const uint32_t uid = d.spec.process->user.uid;
-  for (const spec::LinuxIDMapping& map : d.spec.linux->uidMappings) {
-    if (uid < map.containerID || uid - map.containerID >= map.size) continue;
-    const uint32_t host_uid = map.hostID + (uid - map.containerID);
-    // What we make is ours already.
-    if (host_uid != d.host.euid) d.b.parent("process.user.uid", CgroupDelegate{host_uid, kKeep});
-    return;
-  }
+  if (d.spec.linux->uidMappings.empty()) return;
+  const uint32_t uid = host_id(d.spec.linux->uidMappings, d.spec.process->user.uid);
+  // What we make is ours already.
+  if (uid != d.host.euid) d.b.parent("process.user.uid", CgroupDelegate{uid, kKeep});
 }
 
 }  // namespace
@@ -175,6 +181,20 @@ void add_cgroup(Draft& d) {
   }
   add_device_rules(d, resources);
   add_delegation(d);
+}
+
+// Behind the init's cgroup namespace, whose root the container's own cgroup is to be.
+void add_cgroup_leaf(Draft& d) {
+  const std::string_view leaf = spec::find(d.spec.annotations, spec::kDelegateCgroup);
+  if (leaf.empty()) return;
+  const std::string origin = cat("annotations[", spec::quoted(spec::kDelegateCgroup), "]");
+  if (cat("/", leaf, "/").find("/../") != std::string::npos)
+    throw Error::at(origin, "a path below the container's cgroup has no ..");
+  if (d.request.cgroup_path.empty()) throw Error::at(origin, "the container has no cgroup");
+  const spec::Linux& linux = *d.spec.linux;
+  const spec::User user = d.spec.process ? d.spec.process->user : spec::User();
+  d.b.parent(origin, CgroupLeaf{d.b.str(leaf), host_id(linux.uidMappings, user.uid),
+                                host_id(linux.gidMappings, user.gid)});
 }
 
 void add_late_limits(Draft& d) {

@@ -104,6 +104,9 @@ std::string text(const View&, const CgroupDevices& p) {
   return cat(p.instructions.count, " instructions");
 }
 std::string text(const View&, const CgroupDelegate& p) { return cat("to ", p.uid, ":", p.gid); }
+std::string text(const View& v, const CgroupLeaf& p) {
+  return cat(v.str(p.path), " to ", p.uid, ":", p.gid);
+}
 std::string text(const View& v, const IdmapUserns& p) {
   return cat("slot ", p.slot, " ", quoted(v.str(p.uid_map)));
 }

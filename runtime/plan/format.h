@@ -21,6 +21,7 @@ namespace coracle::plan {
   X(CgroupWrite, "cgroup write")         \
   X(CgroupDevices, "cgroup devices")     \
   X(CgroupDelegate, "delegate cgroup")   \
+  X(CgroupLeaf, "enter cgroup leaf")     \
   X(IdmapUserns, "idmap user namespace") \
   X(OpenNamespace, "open namespace")     \
   X(Clone, "clone")                      \

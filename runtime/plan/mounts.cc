@@ -4,10 +4,14 @@
 
 #include <linux/mount.h>
 
+#include "spec/annotations.h"
 #include "spec/error.h"
+#include "spec/ids.h"
 #include "spec/text.h"
 
 namespace coracle::plan {
+
+using spec::cat;
 
 static bool below(std::string_view path, std::string_view directory) {
   return path.size() > directory.size() && path.substr(0, directory.size()) == directory &&
@@ -72,7 +76,7 @@ static std::string_view label_key(const Draft& d, const spec::Mount& mount) {
   if (d.spec.linux->mountLabel.empty() || !d.host.selinux) return "";
   for (std::string_view type : {"proc", "sysfs", "mqueue", "cgroup", "cgroup2"})
     if (mount.type == type) return "";
-  const std::string_view key = spec::find(d.spec.annotations, "run.oci.mount_context_type");
+  const std::string_view key = spec::find(d.spec.annotations, spec::kMountContextType);
   return key.empty() ? std::string_view("context") : key;
 }
 
@@ -80,7 +84,20 @@ static FsOption fs_option(Draft& d, std::string_view key, const std::optional<st
   return {d.b.str(key), value ? d.b.str(*value) : Ref{0}};
 }
 
-static std::vector<FsOption> fs_options(Draft& d, const spec::Mount& mount, const MountOptions& o) {
+// The kernel, which reads them as ids of the container's user namespace, would only say EINVAL.
+static void check_owner(const Draft& d, const DataOption& option, const std::string& origin) {
+  const bool uid = option.key == "uid";
+  if (!d.new_userns || (!uid && option.key != "gid") || !option.value) return;
+  const auto& mappings = uid ? d.spec.linux->uidMappings : d.spec.linux->gidMappings;
+  const auto id = spec::parse_number(*option.value, UINT32_MAX);
+  if (!id || mappings.empty() || is_mapped(mappings, static_cast<uint32_t>(*id))) return;
+  throw spec::Error::at(cat(origin, ".options"),
+                        cat(option.key, "=", *option.value, " is not mapped by linux.", option.key,
+                            "Mappings: map it, or leave this option out"));
+}
+
+static std::vector<FsOption> fs_options(Draft& d, const spec::Mount& mount, const MountOptions& o,
+                                        const std::string& origin) {
   std::vector<FsOption> out;
   // A device that cannot be written must not be asked to (a read-only mount of a writable
   // superblock is enough for everything that lives in memory).
@@ -91,6 +108,7 @@ static std::vector<FsOption> fs_options(Draft& d, const spec::Mount& mount, cons
   for (const DataOption& option : o.data) {
     // Every devpts is an instance of its own since Linux 4.7.
     if (mount.type == "devpts" && option.key == "newinstance") continue;
+    check_owner(d, option, origin);
     out.push_back(fs_option(d, option.key, option.value));
   }
   const std::string_view key = label_key(d, mount);
@@ -146,7 +164,7 @@ static void add_fs(Draft& d, size_t index) {
   MountFs step{};
   step.fstype = d.b.str(is_cgroup(mount) ? "cgroup2" : mount.type);
   step.source = mount.source.empty() ? Ref{0} : d.b.str(mount.source);
-  step.options = d.b.list(fs_options(d, mount, m.options));
+  step.options = d.b.list(fs_options(d, mount, m.options, m.origin));
   step.mount_attrs = static_cast<uint32_t>(all.set);
   step.attrs = attrs.into(d.b);
   step.target = d.b.str(m.target);

@@ -21,6 +21,9 @@ Propagation root_propagation(const Draft& d);
 
 using spec::clean_path;
 
+// Whether an id of the container is one of the host's.
+bool is_mapped(const std::vector<spec::LinuxIDMapping>& mappings, uint32_t id);
+
 // A host path of the bundle: relative ones begin at the bundle.
 std::string absolute_source(const Draft& d, std::string_view source);
 

@@ -88,15 +88,26 @@ static uint64_t new_namespaces(const Draft& d) {
   return flags & ~uint64_t{CLONE_NEWCGROUP};
 }
 
+static bool is_only(const std::vector<spec::LinuxIDMapping>& mappings, uint32_t id) {
+  return mappings.size() == 1 && mappings[0].size == 1 && mappings[0].hostID == id;
+}
+
+// The kernel would only say EPERM.
+static void check_privilege(const Draft& d, uint64_t flags) {
+  if (d.host.privileged || (flags & ~uint64_t{CLONE_NEWUSER}) == 0 || d.new_userns) return;
+  throw Error::at("linux.namespaces",
+                  "without CAP_SYS_ADMIN a container needs a user namespace of its own: add one, "
+                  "with linux.uidMappings and linux.gidMappings (coracle spec --rootless)");
+}
+
 static void add_id_maps(Draft& d) {
   const spec::Linux& linux = *d.spec.linux;
   uint32_t flags = 0;
-  const bool single = linux.uidMappings.size() == 1 && linux.uidMappings[0].size == 1 &&
-                      linux.gidMappings.size() == 1 && linux.gidMappings[0].size == 1;
   // Unprivileged, the kernel lets us map ourselves alone, and only with setgroups denied
   // (user_namespaces(7)); anything else is for the setuid helpers.
-  if (d.host.euid != 0 && single) flags |= kMapsDenySetgroups;
-  if (d.host.euid != 0 && !single) flags |= kMapsUseHelpers;
+  const bool alone =
+      is_only(linux.uidMappings, d.host.euid) && is_only(linux.gidMappings, d.host.egid);
+  if (d.host.euid != 0) flags |= alone ? kMapsDenySetgroups : kMapsUseHelpers;
   d.b.parent("linux.uidMappings", IdMaps{d.b.str(id_map_text(linux.uidMappings)),
                                          d.b.str(id_map_text(linux.gidMappings)), flags});
 }
@@ -106,6 +117,7 @@ void add_clone(Draft& d) {
   const std::vector<Join> joins = open_joined(d);
   uint64_t flags = new_namespaces(d);
 
+  check_privilege(d, flags);
   Clone clone{};
   if (!linux.timeOffsets.empty() && (flags & CLONE_NEWTIME) != 0) {
     if (!d.host.privileged)

@@ -59,6 +59,11 @@ struct CgroupDelegate {  // chown the cgroup and the files of /sys/kernel/cgroup
   uint32_t uid;
   uint32_t gid;
 };
+struct CgroupLeaf {  // move the init into a cgroup below the container's, which gets an owner
+  Ref path;          // below the container's
+  uint32_t uid;
+  uint32_t gid;
+};
 struct SetAttr {  // one mount_setattr(2), in the order given
   uint64_t set;
   uint64_t clr;

@@ -21,13 +21,13 @@ struct Host {
   uint32_t euid = 0;
   uint32_t egid = 0;
   bool all_root = false;       // real, effective and saved ids are 0 already
-  bool privileged = true;      // CAP_SYS_ADMIN over the initial mount namespace
+  bool privileged = true;      // CAP_SYS_ADMIN over the mount namespace that we are in
   bool initial_userns = true;  // not inside a user namespace
   bool apparmor = false;       // LSM enabled: labels are honoured, else ignored with a warning
   bool selinux = false;
   std::string cgroup_path;               // own cgroup, "/..." as in /proc/self/cgroup
   std::vector<std::string> controllers;  // of the cgroup2 root, when resources are asked for
-  std::string resctrl;      // where it is mounted, when linux.intelRdt is there; "": nowhere
+  std::string resctrl;       // where it is mounted, when linux.intelRdt is there; "": nowhere
   uint32_t listen_fds = 0;   // LISTEN_FDS, when LISTEN_PID is ours
   std::string listen_names;  // LISTEN_FDNAMES then
 };
@@ -85,6 +85,7 @@ struct Draft {
 // Parts, each in a file of its own:
 void add_cgroup(Draft& d);       // cgroup.cc: make, limits, devices, delegation
 void add_late_limits(Draft& d);  // cgroup.cc: those that would not let the init be born
+void add_cgroup_leaf(Draft& d);  // cgroup.cc: a cgroup of its own for the container to manage
 void add_sources(Draft& d);      // mounts.cc: rootfs and bind sources, opened before the clone
 void add_clone(Draft& d);        // namespaces.cc: joins, clone, id maps
 void add_intel_rdt(Draft& d);    // intel_rdt.cc: resctrl group

@@ -99,7 +99,9 @@ static void add_filter(Draft& d, const spec::Process& process) {
 // "created" is true from the moment the init waits.
 static void add_wait(Draft& d, Slot start, bool exec) {
   d.b.init("", AwaitStart{start});
-  if (!exec) d.b.parent("", RecordCreated{});
+  if (exec) return;
+  add_cgroup_leaf(d);
+  d.b.parent("", RecordCreated{});
 }
 
 static void add_last(Draft& d, const spec::Process& process, bool exec) {

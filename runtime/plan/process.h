@@ -49,8 +49,8 @@ void add_final_capabilities(Draft& d, const spec::Process& process);
 Execute add_program_lookup(Draft& d, const spec::Process& process);
 
 // The environment the program gets, but for HOME: each name once, the last one given wins, in the
-// order of the remaining entries; LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES if fds are handed on. An
-// empty HOME is left out.
+// order of the remaining entries; LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES if fds are handed on.
+// An empty HOME is left out.
 struct Environment {
   std::vector<std::string_view> entries;  // views of the spec, or of `own`
   std::vector<std::string> own;           // storage of what is not in the spec

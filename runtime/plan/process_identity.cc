@@ -1,7 +1,9 @@
 // Who the process is: capabilities, groups, user.
 #include <algorithm>
 
+#include "runtime/plan/mounts.h"
 #include "runtime/plan/process.h"
+#include "spec/annotations.h"
 #include "spec/capabilities.h"
 #include "spec/error.h"
 #include "spec/text.h"
@@ -18,7 +20,7 @@ static spec::CapabilitySets capability_sets(const spec::Process& process) {
   return spec::resolve_capabilities(*process.capabilities, told);
 }
 
-static bool is_mapped(const std::vector<spec::LinuxIDMapping>& mappings, uint32_t id) {
+bool is_mapped(const std::vector<spec::LinuxIDMapping>& mappings, uint32_t id) {
   return std::any_of(mappings.begin(), mappings.end(), [id](const spec::LinuxIDMapping& m) {
     return id >= m.containerID && id - m.containerID < m.size;
   });
@@ -44,7 +46,7 @@ static void check_mapped(const Draft& d, const spec::User& user) {
 // Groups are set even if there are none: the caller's are not the container's. Only where setgroups
 // is denied (user_namespaces(7)) and none are asked for may they stay.
 static void add_groups(Draft& d, const spec::User& user) {
-  if (spec::find(d.spec.annotations, "run.oci.keep_original_groups") == "1") return;
+  if (spec::is_set(d.spec, spec::kKeepGroups)) return;
   const bool may_be_denied =
       user.additionalGids.empty() && (d.new_userns || !d.host.initial_userns);
   d.b.init("process.user.additionalGids",

@@ -1,6 +1,7 @@
 #include <limits>
 
 #include "runtime/plan/unit.h"
+#include "spec/annotations.h"
 #include "spec/error.h"
 #include "spec/ids.h"
 #include "spec/text.h"
@@ -11,7 +12,7 @@ namespace {
 using spec::cat;
 using spec::Error;
 
-constexpr std::string_view kPrefix = "org.systemd.property.";
+constexpr std::string_view kPrefix = spec::kUnitProperty;
 constexpr uint64_t kMicro = 1000000;
 
 // What makes the container's unit its own, or decides who may do what in it: for us to set.

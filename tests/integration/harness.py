@@ -174,6 +174,7 @@ class Case:
         self.scratch = scratch
         self.root = os.path.join(scratch, "state")
         self.ids, self.children, self.counter = [], [], 0
+        self.undo = []  # functions for the end of the test, the last one first
 
     # ---- bundles -----------------------------------------------------------------------------
 
@@ -330,6 +331,8 @@ class Case:
             done = self.rt("delete", "--force", name)
             if done.status != 0:
                 words.append("delete --force: " + done.words())
+        while self.undo:
+            self.undo.pop()()
         isolation.reap()
         return words
 

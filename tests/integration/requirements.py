@@ -70,6 +70,7 @@ CHECKS = {
     "hugetlb": lambda: _controller("hugetlb"),
     "sys_resource": lambda: _capability(24, "CAP_SYS_RESOURCE"),
     "strace": lambda: _tool("strace"),
+    "newuidmap": lambda: _tool("newuidmap") or _tool("newgidmap"),
     "time_namespace": _time,
     "veth": _veth,
     "idmap": _id_mapped_mounts,

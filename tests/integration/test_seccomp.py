@@ -6,23 +6,7 @@ import os
 import socket
 
 import harness as h
-
-GETCWD, MKDIR, PERSONALITY, UNAME, SYNC = 79, 83, 135, 63, 162
-ARCH = os.uname().machine
-
-
-def profile(*rules, default="SCMP_ACT_ALLOW", **more):
-    def edit(config):
-        config["linux"]["seccomp"] = {
-            "defaultAction": default,
-            "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
-            "syscalls": list(rules), **more}
-    return edit
-
-
-def rule(names, action="SCMP_ACT_ERRNO", **more):
-    return {"names": [names] if isinstance(names, str) else names, "action": action, **more}
-
+from seccomp import ARCH, GETCWD, MKDIR, PERSONALITY, SYNC, UNAME, profile, rule
 
 def call(c, edit, *numbers, **process):
     """What `probe call` says in a container with this profile."""

@@ -1,0 +1,118 @@
+#include "runtime/execute/own_userns.h"
+
+#include <stdlib.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "runtime/sys/file.h"
+#include "runtime/sys/metadata.h"
+#include "runtime/sys/process.h"
+#include "spec/ids.h"
+#include "spec/text.h"
+
+namespace coracle::execute {
+
+using spec::cat;
+
+namespace {
+
+// "a:b:c" up to the next colon, which is taken away with it.
+std::string_view take_field(std::string_view& line) {
+  const size_t end = line.find(':');
+  const std::string_view field = line.substr(0, end);
+  line = end == line.npos ? "" : line.substr(end + 1);
+  return field;
+}
+
+template <class Visit>  // until it returns true
+void for_each_line(std::string_view text, Visit visit) {
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    if (visit(line)) return;
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+  }
+}
+
+// What cannot be read grants nothing.
+std::string text_of(const char* path) {
+  std::string text;
+  return sys::read_file(sys::At::cwd(), path, text) == 0 ? text : "";
+}
+
+bool is_in_path(std::string_view name) {
+  const char* path = getenv("PATH");
+  std::string_view rest = path != nullptr ? path : "";
+  while (!rest.empty()) {
+    const std::string_view folder = rest.substr(0, rest.find(':'));
+    rest.remove_prefix(std::min(rest.size(), folder.size() + 1));
+    struct stat st;
+    if (sys::stat_at(sys::At::cwd(), cat(folder, "/", name).c_str(), st) == 0) return true;
+  }
+  return false;
+}
+
+std::vector<spec::LinuxIDMapping> mapping(uint32_t own, const std::optional<IdRange>& more) {
+  std::vector<spec::LinuxIDMapping> out{{0, own, 1}};
+  if (more) out.push_back({1, more->first, more->size});
+  return out;
+}
+
+std::string words(const std::optional<IdRange>& ids) {
+  if (ids) return cat("the caller is its root, and ", ids->size, " more ids are from ", ids->first);
+  return "the caller is its root, and no other id is mapped";
+}
+
+}  // namespace
+
+std::optional<IdRange> granted_range(std::string_view text, std::string_view name, uint32_t uid) {
+  std::optional<IdRange> found;
+  for_each_line(text, [&](std::string_view line) {
+    const std::string_view whom = take_field(line);
+    const bool is_him = (!name.empty() && whom == name) || spec::parse_number(whom) == uid;
+    const auto first = spec::parse_number(take_field(line), UINT32_MAX - 1);
+    const auto size = spec::parse_number(take_field(line), UINT32_MAX - 1);
+    if (!is_him || !first || !size || *size == 0 || *first + *size > UINT32_MAX) return false;
+    found = {static_cast<uint32_t>(*first), static_cast<uint32_t>(*size)};
+    return true;
+  });
+  return found;
+}
+
+std::string name_in(std::string_view passwd, uint32_t uid) {
+  std::string found;
+  for_each_line(passwd, [&](std::string_view line) {
+    const std::string_view name = take_field(line);
+    take_field(line);
+    if (spec::parse_number(take_field(line)) != uid) return false;
+    found = name;
+    return true;
+  });
+  return found;
+}
+
+void complete_userns(spec::Spec& spec, spec::Warnings& warnings) {
+  const uint32_t uid = sys::effective_uid();
+  if (uid == 0 || !spec.linux) return;
+  spec::Linux& linux = *spec.linux;
+  const spec::LinuxNamespace* user = spec::find_namespace(spec, "user");
+  const bool mapped = !linux.uidMappings.empty() || !linux.gidMappings.empty();
+  if (mapped || (user != nullptr && !user->path.empty())) return;
+  std::optional<IdRange> uids;
+  std::optional<IdRange> gids;
+  if (is_in_path("newuidmap") && is_in_path("newgidmap")) {
+    const std::string name = name_in(text_of("/etc/passwd"), uid);
+    uids = granted_range(text_of("/etc/subuid"), name, uid);
+    gids = granted_range(text_of("/etc/subgid"), name, uid);
+    if (!uids || !gids) uids = gids = std::nullopt;  // one without the other is of no use
+  }
+  linux.uidMappings = mapping(uid, uids);
+  linux.gidMappings = mapping(sys::effective_gid(), gids);
+  warnings.push_back(cat(user == nullptr
+                             ? "linux.namespaces: an ordinary user needs a user namespace; added: "
+                             : "linux.uidMappings: not set; for an ordinary user: ",
+                         words(uids)));
+  if (user == nullptr) linux.namespaces.push_back({"user", ""});
+}
+
+}  // namespace coracle::execute
