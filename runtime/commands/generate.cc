@@ -45,6 +45,20 @@ std::string long_names(OptionTable table) {
   return out;
 }
 
+// The words that its argument may be: names that are known here, or the shell's own way to find out
+// those of containers. "" for none.
+std::string words_for(const Command& command) {
+  const std::string_view name = command.name;
+  std::string out;
+  if (name == "help")
+    for_each_command([&out](const Command& c) { append(out, out.empty() ? "" : " ", c.name); });
+  if (name == "completion") out = "bash zsh fish";
+  const bool makes = name == "create" || name == "run" || name == "restore";
+  if (!makes && std::string_view(command.arguments).starts_with("ID"))
+    out = "$(coracle list --quiet 2>/dev/null)";
+  return out;
+}
+
 // ---- bash
 // ------------------------------------------------------------------------------------------
 
@@ -52,7 +66,8 @@ std::string bash() {
   std::string names, cases, with_value;
   for_each_command([&](const Command& c) {
     append(names, " ", c.name);
-    append(cases, "    ", c.name, ") options=\"", long_names(c.options), "\" ;;\n");
+    append(cases, "    ", c.name, ") options=\"", long_names(c.options), "\" words='", words_for(c),
+           "' ;;\n");
   });
   for (const Option& row : kGlobalOptions) {
     if (row.argument) append(with_value, with_value.empty() ? "" : "|", "--", row.name);
@@ -60,7 +75,7 @@ std::string bash() {
   return cat(
       "# bash completion for coracle\n"
       "_coracle() {\n"
-      "  local word=${COMP_WORDS[COMP_CWORD]} command= i options\n"
+      "  local word=${COMP_WORDS[COMP_CWORD]} command= i options words=\n"
       "  local -a globals=()\n"
       "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
       "    case ${COMP_WORDS[i]} in\n"
@@ -79,7 +94,8 @@ std::string bash() {
       names, "\" ;;\n", cases,
       "  esac\n"
       "  if [[ -n $command && $word != -* ]]; then\n"
-      "    options=$(coracle \"${globals[@]}\" list --quiet 2>/dev/null)\n"
+      "    options=$words\n"
+      "    [[ $words == '$('* ]] && options=$(coracle \"${globals[@]}\" list --quiet 2>/dev/null)\n"
       "  fi\n"
       "  COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n"
       "}\n"
@@ -116,7 +132,12 @@ std::string zsh() {
   for_each_command([&](const Command& c) {
     append(out, "    ", c.name, ") _arguments");
     for_each_option(c.options, [&](const Option& row) { out += zsh_option(row); });
-    out += " \\\n      '*:container:($(coracle list --quiet 2>/dev/null))' ;;\n";
+    const std::string words = words_for(c);
+    if (words.empty()) {
+      out += " \\\n      '*:file:_files' ;;\n";
+    } else {
+      append(out, " \\\n      \"*:word:(", words, ")\" ;;\n");
+    }
   });
   out += "    esac ;;\n  esac\n}\n_coracle \"$@\"\n";
   return out;
@@ -140,10 +161,10 @@ std::string fish() {
            shell_quoted(c.summary, "\\"), "\n");
     std::string condition = cat("__fish_seen_subcommand_from ", c.name);
     for_each_option(c.options, [&](const Option& row) { out += fish_option(row, condition); });
-    if (std::string_view(c.arguments).starts_with("ID")) {
-      append(out, "complete -c coracle -n ", shell_quoted(condition),
-             " -a '(coracle list --quiet 2>/dev/null)'\n");
-    }
+    std::string words = words_for(c);
+    if (words.starts_with('$')) words.erase(0, 1);  // fish: without the dollar
+    if (!words.empty())
+      append(out, "complete -c coracle -n ", shell_quoted(condition), " -a '", words, "'\n");
   });
   return out;
 }

@@ -6,12 +6,14 @@
 namespace coracle::commands {
 
 extern const Command kCheckpoint;
+extern const Command kCompletion;
 extern const Command kCreate;
 extern const Command kDelete;
 extern const Command kEvents;
 extern const Command kExec;
 extern const Command kFeatures;
 extern const Command kHelpCommand;
+extern const Command kInfo;
 extern const Command kKill;
 extern const Command kList;
 extern const Command kMounts;

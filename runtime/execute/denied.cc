@@ -34,6 +34,10 @@ bool always(const Facts&) { return true; }
 
 // The first that fits counts.
 constexpr Rule kRules[] = {
+    {Op::kMountFs, 0, "", in_userns,
+     "to idmap a new file system takes rights over both user namespaces, the container's and the "
+     "one with the mappings, which nobody inside has: bind one of the host's instead",
+     plan::Call::k_mount_setattr},
     {Op::kMountFs, 0, "proc", in_userns_without_pids,
      "in a user namespace procfs needs a pid namespace that belongs to it: add one to "
      "linux.namespaces, or bind /proc (options: rbind)"},

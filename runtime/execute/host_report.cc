@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "runtime/execute/host.h"
+#include "runtime/execute/own_userns.h"
 #include "runtime/sys/file.h"
 #include "runtime/sys/metadata.h"
 #include "runtime/sys/process.h"
@@ -136,9 +137,15 @@ class Report {
   }
 
   void privileges() {
-    if (!places_.privileged)
-      lacks("containers without a user namespace",
-            "the caller has no CAP_SYS_ADMIN in the initial user namespace");
+    if (places_.privileged) return;
+    lacks("containers without a user namespace",
+          "the caller has no CAP_SYS_ADMIN in the initial user namespace");
+    std::string passwd;
+    std::string ids;
+    if (!read("/etc/passwd", passwd)) passwd.clear();
+    for (const char* file : {"/etc/subuid", "/etc/subgid"})
+      if (!read(file, ids) || !granted_range(ids, name_in(passwd, places_.uid), places_.uid))
+        return lacks("rootless with more than one id", cat(file, " grants the caller no ids"));
   }
 
   const HostPlaces& places_;
@@ -153,6 +160,7 @@ HostPlaces this_host() {
   places.path = path != nullptr ? path : "";
   struct utsname names;
   if (uname(&names) == 0) places.kernel = names.release;
+  places.uid = sys::effective_uid();
   places.privileged = has_sys_admin() && sys::in_initial_user_namespace();
   return places;
 }

@@ -14,6 +14,7 @@ struct HostPlaces {
   std::string path;        // $PATH
   std::string kernel;      // uname(2), release
   bool privileged = true;  // CAP_SYS_ADMIN in the initial user namespace
+  uint32_t uid = 0;
 };
 HostPlaces this_host();
 
