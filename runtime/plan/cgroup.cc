@@ -3,6 +3,7 @@
 // of it is done before the clone, because the init is born inside (CLONE_INTO_CGROUP); but for the
 // limits that would not let it be born.
 #include <algorithm>
+#include <optional>
 
 #include "runtime/plan/devices_bpf.h"
 #include "runtime/plan/limits.h"
@@ -140,20 +141,18 @@ bool is_delegated(const spec::Spec& spec) {
   return false;
 }
 
-// Not mapped, or no user namespace of our making: as it is.
-uint32_t host_id(const std::vector<spec::LinuxIDMapping>& mappings, uint32_t id) {
+std::optional<uint32_t> host_id(const std::vector<spec::LinuxIDMapping>& mappings, uint32_t id) {
   for (const spec::LinuxIDMapping& map : mappings)
     if (id >= map.containerID && id - map.containerID < map.size)
       return map.hostID + (id - map.containerID);
-  return id;
+  return std::nullopt;
 }
 
 void add_delegation(Draft& d) {
   if (!d.spec.linux || !d.spec.process || !is_delegated(d.spec)) return;
-  if (d.spec.linux->uidMappings.empty()) return;
-  const uint32_t uid = host_id(d.spec.linux->uidMappings, d.spec.process->user.uid);
+  const auto uid = host_id(d.spec.linux->uidMappings, d.spec.process->user.uid);
   // What we make is ours already.
-  if (uid != d.host.euid) d.b.parent("process.user.uid", CgroupDelegate{uid, kKeep});
+  if (uid && *uid != d.host.euid) d.b.parent("process.user.uid", CgroupDelegate{*uid, kKeep});
 }
 
 }  // namespace
@@ -193,8 +192,9 @@ void add_cgroup_leaf(Draft& d) {
   if (d.request.cgroup_path.empty()) throw Error::at(origin, "the container has no cgroup");
   const spec::Linux& linux = *d.spec.linux;
   const spec::User user = d.spec.process ? d.spec.process->user : spec::User();
-  d.b.parent(origin, CgroupLeaf{d.b.str(leaf), host_id(linux.uidMappings, user.uid),
-                                host_id(linux.gidMappings, user.gid)});
+  d.b.parent(origin,
+             CgroupLeaf{d.b.str(leaf), host_id(linux.uidMappings, user.uid).value_or(user.uid),
+                        host_id(linux.gidMappings, user.gid).value_or(user.gid)});
 }
 
 void add_late_limits(Draft& d) {

@@ -23,9 +23,7 @@ int wait_for(const Fd& socket, short events, const Deadline& deadline) {
   }
 }
 
-Fd connect_once(std::string_view name) {
-  return connect_named(name, SOCK_STREAM | SOCK_NONBLOCK);
-}
+Fd connect_once(std::string_view name) { return connect_named(name, SOCK_STREAM | SOCK_NONBLOCK); }
 
 }  // namespace
 
