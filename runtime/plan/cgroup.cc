@@ -46,7 +46,8 @@ List controllers(Draft& d, const std::vector<LimitWrite>& writes) {
 // Until runtime-spec 1.3 the limit could not be left out, and engines write 0 for "none" (Podman's
 // --pids-limit 0); since then 0 is a limit.
 bool is_unset(const spec::Spec& spec, const LimitWrite& write) {
-  if (write.origin != "linux.resources.pids.limit" || write.value != "0") return false;
+  if (write.origin != "linux.resources.pids.limit" || spec.linux->resources->pids->limit != 0)
+    return false;
   const std::optional<spec::Version> version = spec::parse_version(spec.ociVersion);
   return version && version->major == 1 && version->minor < 3;
 }

@@ -105,10 +105,13 @@ void add_memory(Limits& out, const spec::LinuxMemory& m) {
   add_bytes(out, "reservation", "memory.low", bytes(m.reservation, "reservation"));
 }
 
+// A limit of 0 is written as 1, as runc does and as systemd asks for (TasksMax=1): the container
+// has its one process either way, and no second.
 void add_pids(Limits& out, const spec::LinuxPids& pids) {
   if (!pids.limit) return;
   const bool unlimited = *pids.limit < 0;
-  out.add("linux.resources.pids.limit", "pids.max", unlimited ? "max" : cat(*pids.limit),
+  const int64_t limit = std::max<int64_t>(*pids.limit, 1);
+  out.add("linux.resources.pids.limit", "pids.max", unlimited ? "max" : cat(limit),
           unlimited ? kCgroupIgnoreMissing : 0);
 }
 

@@ -81,11 +81,11 @@ TEST_CASE("nothing asked, nothing written; explicit zeros as Docker sends them")
   CHECK(writes(r, {}) == Names{});
 }
 
-TEST_CASE("pids: 0 is a limit, -1 is none") {
+TEST_CASE("pids: 0 is the limit 1, -1 is none") {
   spec::LinuxResources r;
   r.pids.emplace();
   r.pids->limit = 0;
-  CHECK(writes(r) == Names{"pids.max=0"});
+  CHECK(writes(r) == Names{"pids.max=1"});
   r.pids->limit = 100;
   CHECK(writes(r) == Names{"pids.max=100"});
   r.pids->limit = -1;
@@ -354,7 +354,7 @@ TEST_CASE("limits come between, each with its origin") {
 
 TEST_CASE("a limit of no tasks, or with systemd of one, comes after the clone") {
   spec::Spec spec = minimal();
-  spec.linux->resources.emplace().pids.emplace().limit = 0;
+  spec.linux->resources.emplace().unified.emplace_back("pids.max", "0");
   plan::Host host;
   host.controllers = kEvery;
   CHECK(pids_writes(spec, request(), host) == Names{"late 0"});
@@ -362,7 +362,7 @@ TEST_CASE("a limit of no tasks, or with systemd of one, comes after the clone") 
   with_systemd.unit = "a.scope";
   // systemd has set 1, and its placeholder is there.
   CHECK(pids_writes(spec, with_systemd, host) == Names{"2", "late 0"});
-  spec.linux->resources->pids->limit = 1;
+  spec.linux->resources.emplace().pids.emplace().limit = 1;
   CHECK(pids_writes(spec, request(), host) == Names{"1"});
   CHECK(pids_writes(spec, with_systemd, host) == Names{"2", "late 1"});
   spec.linux->resources->pids->limit = 2;
@@ -378,7 +378,7 @@ TEST_CASE("a pids limit of 0 is none in a configuration older than 1.3") {
   spec.ociVersion = "1.0.2-dev";
   CHECK(pids_writes(spec, request(), host) == Names{});
   spec.ociVersion = "1.3.0";
-  CHECK(pids_writes(spec, request(), host) == Names{"late 0"});
+  CHECK(pids_writes(spec, request(), host) == Names{"1"});
 }
 
 TEST_CASE("no cgroup: no steps, but a limit cannot be ignored") {
