@@ -83,6 +83,7 @@ class Creation {
   void run(const plan::CgroupDelegate& p);
   void run(const plan::CgroupLeaf& p);
   void run(const plan::IdmapUserns& p) { host_steps_.run(p); }
+  void run(const plan::IdmapTree& p);
   void run(const plan::OpenNamespace& p) { host_steps_.run(p); }
   void run(const plan::Clone& p);
   void run(const plan::IdMaps& p);

@@ -59,6 +59,12 @@ void Creation::run(const plan::CgroupLeaf& p) {
   cgroup::delegate(leaf, p.uid, p.gid);
 }
 
+void Creation::run(const plan::IdmapTree& p) {
+  sys::Fd tree;
+  await(plan::MessageKind::kDescriptor, current_, &tree);
+  host_steps_.run(p, view_of(block_).begin()[current_], tree);
+}
+
 // The slot of the start socket was reserved when the plan was made; its fd exists only now.
 void Creation::run(const plan::Clone& p) {
   for (const plan::Step& step : view_of(block_)) {

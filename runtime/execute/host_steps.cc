@@ -8,6 +8,7 @@
 #include "runtime/execute/child_steps.h"
 #include "runtime/execute/idmap.h"
 #include "runtime/execute/words.h"
+#include "runtime/init/detached.h"
 #include "runtime/plan/namespaces.h"
 #include "runtime/sys/file.h"
 #include "spec/error.h"
@@ -44,6 +45,13 @@ void HostSteps::run(const plan::OpenNamespace& p) {
                     plan::namespace_name(static_cast<uint32_t>(type)), ", wanted ",
                     plan::namespace_name(p.nstype)));
   set(p.slot, std::move(fd));
+}
+
+void HostSteps::run(const plan::IdmapTree& p, const plan::Step& step, const sys::Fd& tree) {
+  context_.call = plan::Call::k_none;
+  context_.text[0] = '\0';
+  const long r = init::set_attrs(context_, tree.get(), p.attrs);
+  if (r < 0) throw parent_failure(view(), step, context_.call, static_cast<int>(-r), context_.text);
 }
 
 void HostSteps::run_shared(const plan::Step& step, pid_t child) {

@@ -23,6 +23,7 @@ class HostSteps {
   // Throw spec::Error.
   void run(const plan::IdmapUserns& p);
   void run(const plan::OpenNamespace& p);
+  void run(const plan::IdmapTree& p, const plan::Step& step, const sys::Fd& tree);
   // `child`: the waiting init, if it is there already (child_steps.h); else 0.
   void run_shared(const plan::Step& step, pid_t child);
 

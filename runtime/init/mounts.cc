@@ -6,6 +6,7 @@
 #include <linux/magic.h>
 #include <linux/mount.h>
 
+#include "runtime/init/descriptor.h"
 #include "runtime/init/detached.h"
 #include "runtime/init/paths.h"
 #include "runtime/init/syscall.h"
@@ -41,6 +42,12 @@ static long clone_inside(Context& c, const char* path, unsigned flags) {
   return tree;
 }
 
+// The parent changes the same mount through an fd of its own.
+static long send_tree(Context& c, const plan::OpenTree& p, long tree) {
+  const long copy = syscall(__NR_dup, tree);
+  return copy < 0 ? fail(c, Call::k_dup, copy) : hand_over(c, &p, copy);
+}
+
 long run(Context& c, const plan::OpenTree& p) {
   unsigned flags = 0;
   if ((p.flags & plan::kTreeRecursive) != 0) flags |= AT_RECURSIVE;
@@ -51,6 +58,7 @@ long run(Context& c, const plan::OpenTree& p) {
   if (tree < 0) return keeps_other(c, p, tree) ? 0 : tree;
   long r = check_tree(c, p, tree);
   if (r == 0) r = set_attrs(c, tree, p.attrs);
+  if (r == 0 && (p.flags & plan::kTreeSend) != 0) r = send_tree(c, p, tree);
   if (r < 0) {
     close_fd(tree);
     return r;

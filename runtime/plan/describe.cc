@@ -142,6 +142,7 @@ std::string text(const View& v, const IntelRdt& p) {
   return out;
 }
 std::string text(const View& v, const SeccompListener& p) { return std::string(v.str(p.path)); }
+std::string text(const View& v, const IdmapTree& p) { return attrs_text(v, p.attrs); }
 std::string text(const View& v, const OpenTree& p) {
   return cat(quoted(v.str(p.path)), " slot ", p.slot, " ", attrs_text(v, p.attrs));
 }

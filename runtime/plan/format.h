@@ -23,6 +23,7 @@ namespace coracle::plan {
   X(CgroupDelegate, "delegate cgroup")   \
   X(CgroupLeaf, "enter cgroup leaf")     \
   X(IdmapUserns, "idmap user namespace") \
+  X(IdmapTree, "idmap")                  \
   X(OpenNamespace, "open namespace")     \
   X(Clone, "clone")                      \
   X(IdMaps, "id maps")                   \
@@ -135,7 +136,7 @@ struct Header {
 //     | <--- kReached(step) -------------- |   the init came to Meet{actor parent}
 //     | <--- kWarning(step, call, errno)-- |   an OnError::kWarn step failed; the init goes on
 //     | <--- kFailure(step, call, errno)-- |   the init is gone after this
-//     | <--- kDescriptor(step) + fd ------ |   pty master, seccomp listener (SCM_RIGHTS)
+//     | <--- kDescriptor(step) + fd ------ |   pty master, seccomp listener, a tree
 //     | <--- EOF ------------------------- |   after kReached of AwaitStart: the program runs
 enum class MessageKind : uint8_t { kGo = 1, kReached, kWarning, kFailure, kDescriptor };
 

@@ -179,7 +179,7 @@ static void add_fs(Draft& d, size_t index) {
 
 static void add_clone_of(Draft& d, PlannedMount& m) {
   if (clones_in_turn(d)) open_source(d, m, Actor::kInit, 0);
-  if (is_cloned_inside(d, m)) open_source(d, m, Actor::kInit, kTreeInRoot);
+  if (is_cloned_inside(d, m)) open_inside(d, m);
   uint32_t flags = 0;
   if (m.options.target_nofollow) flags |= kMountTargetNoFollow;
   if (m.options.copy_symlink) flags |= kMountCopySymlink;

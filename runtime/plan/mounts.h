@@ -54,6 +54,7 @@ bool all_binds_are_private(const Draft& d);
 void open_source(Draft& d, PlannedMount& m, Actor actor, uint32_t more);
 // The source is the container's own: cloned at its turn, by the init.
 bool is_cloned_inside(const Draft& d, const PlannedMount& m);
+void open_inside(Draft& d, PlannedMount& m);
 // The same once more by the init, where it is in a user namespace: see kTreeReplace. Idmapped ones
 // stay the parent's, who alone may map them.
 void replace_trees(Draft& d);

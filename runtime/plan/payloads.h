@@ -85,6 +85,10 @@ inline constexpr uint32_t kTreeMustBeDirectory = 4;
 // walked from there, the parent's stays.
 inline constexpr uint32_t kTreeReplace = 8;
 inline constexpr uint32_t kTreeInRoot = 16;  // `path` is one of the container's, as mounted by now
+inline constexpr uint32_t kTreeSend = 32;    // the parent idmaps it before it is used (IdmapTree)
+struct IdmapTree {  // receive from the init the clone that only the parent may idmap, and do it
+  List attrs;       // SetAttr
+};
 struct IdmapUserns {  // a user namespace with these maps, only to idmap mounts with
   Ref uid_map;        // text as written to /proc/PID/uid_map
   Ref gid_map;

@@ -238,10 +238,14 @@ static AttrChange bind_change(const Draft& d, const MountOptions& o) {
   return all;
 }
 
-static AttrList clone_attrs(const Draft& d, const PlannedMount& m) {
+static void idmap_attr(const PlannedMount& m, AttrList& attrs) {
+  if (m.userns != kNoSlot) attrs.idmap(m.userns, m.options.rbind && m.options.idmap_recursive);
+}
+
+static AttrList clone_attrs(const Draft& d, const PlannedMount& m, bool idmap) {
   const bool rec = m.options.rbind;  // else the clone is a single mount
   AttrList attrs;
-  if (m.userns != kNoSlot) attrs.idmap(m.userns, rec && m.options.idmap_recursive);
+  if (idmap) idmap_attr(m, attrs);
   attrs.change(bind_change(d, m.options), false);
   attrs.change(m.options.recursive, rec);
   // In turn, the host's mounts have their propagation already (PropagationRoot).
@@ -253,9 +257,9 @@ static AttrList clone_attrs(const Draft& d, const PlannedMount& m) {
 }
 
 // What the container's own mounts have put there by its turn is the source of a bind below
-// root.path. An idmapped one only the parent may map, and it does not see them.
+// root.path.
 bool is_cloned_inside(const Draft& d, const PlannedMount& m) {
-  return !m.inside.empty() && !clones_in_turn(d) && m.userns == kNoSlot;
+  return !m.inside.empty() && !clones_in_turn(d);
 }
 
 void open_source(Draft& d, PlannedMount& m, Actor actor, uint32_t more) {
@@ -263,7 +267,20 @@ void open_source(Draft& d, PlannedMount& m, Actor actor, uint32_t more) {
   if (m.options.source_nofollow || m.options.copy_symlink) flags |= kTreeNoFollow;
   if (m.tree == kNoSlot) m.tree = d.b.slot();
   const Ref path = d.b.str((more & kTreeInRoot) != 0 ? m.inside : m.source);
-  d.b.add(actor, m.origin, OpenTree{path, clone_attrs(d, m).into(d.b), m.tree, flags});
+  const List attrs = clone_attrs(d, m, (more & kTreeSend) == 0).into(d.b);
+  d.b.add(actor, m.origin, OpenTree{path, attrs, m.tree, flags});
+}
+
+// Only the init sees the container's mounts, and only the parent may idmap them (mount_setattr(2):
+// CAP_SYS_ADMIN in the user namespace of the file system): the one clones, the other maps.
+void open_inside(Draft& d, PlannedMount& m) {
+  const bool sent = m.userns != kNoSlot && d.new_userns;
+  open_source(d, m, Actor::kInit, kTreeInRoot | (sent ? kTreeSend : 0));
+  if (!sent) return;
+  AttrList attrs;
+  idmap_attr(m, attrs);
+  d.b.parent(m.origin, IdmapTree{attrs.into(d.b)});
+  d.b.init("", Meet{});
 }
 
 // In a user namespace without a cgroup namespace of its own the kernel refuses a new cgroup2 mount:

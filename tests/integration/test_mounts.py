@@ -320,6 +320,21 @@ def _(c):
     h.eq("2000 3001\n", c.check_output(["stat", "-c", "%u %g", "/d/f"], with_mounts(entry)))
 
 
+@h.test("idmap in a user namespace: of a place below root.path too", needs=("idmap",))
+def _(c):
+    h.only_ours("others differ")
+    os.makedirs(c.path("d", "sub"))
+    with open(c.path("d", "sub", "file"), "w", encoding="ascii"):
+        pass
+    for options, owner in (("rbind",), "65534"), (("rbind", "idmap"), "0"):
+        box = c.bundle(["stat", "-c", "%u", "/final/file"], user_namespace)
+        box.give(100000)
+        box.config["mounts"] += [bind(c.path("d"), "/mnt"),
+                                 bind(box.rootfs + "/mnt/sub", "/final", *options)]
+        box.write()
+        h.eq(owner + "\n", c.run(box).ok().out, str(options))
+
+
 @h.test("idmap without mappings and without a user namespace is refused")
 def _(c):
     h.only_ours("newer than others")

@@ -3,6 +3,7 @@
 #include <linux/mount.h>
 #include <sys/stat.h>
 
+#include <span>
 #include <string>
 
 #include "runtime/plan/mounts.h"
@@ -156,6 +157,27 @@ TEST_CASE("mounts: in a user namespace the init takes its own clones, but for id
   CHECK(nth<OpenTree>(v, 3).slot == nth<OpenTree>(v, 0).slot);
   CHECK(v.str(nth<OpenTree>(v, 4).path) == "/bundle/data");
   CHECK(nth<OpenTree>(v, 4).slot == nth<OpenTree>(v, 1).slot);
+}
+
+TEST_CASE(
+    "mounts: what the container mounted itself is cloned by the init, idmapped by the parent") {
+  Bench b;
+  b.new_userns = true;
+  spec::Mount& mapped = b.mount("bind", "/bundle/rootfs/a", "/b", {"rbind"});
+  mapped.uidMappings = {{0, 5, 1}};
+  mapped.gidMappings = {{0, 5, 1}};
+  View v = b.plan();
+  const auto& tree = nth<OpenTree>(v, 2);
+  CHECK(v.str(tree.path) == "/a");
+  CHECK(tree.flags == (kTreeRecursive | kTreeInRoot | kTreeSend));
+  for (const SetAttr& a : std::span(v.list<SetAttr>(tree.attrs), tree.attrs.count))
+    CHECK(a.userns == kNoSlot);
+  CHECK(order(v).find("OpenTree IdmapTree Meet MountTree") != std::string::npos);
+  const auto& attr = v.list<SetAttr>(nth<IdmapTree>(v).attrs)[0];
+  CHECK(attr.userns == nth<IdmapUserns>(v).slot);
+  b.new_userns = false;
+  v = b.plan();
+  CHECK(count(v, Op::kIdmapTree) == 0);
 }
 
 TEST_CASE("mounts: the rootfs") {
