@@ -52,6 +52,20 @@ bool is_unset(const spec::Spec& spec, const LimitWrite& write) {
   return version && version->major == 1 && version->minor < 3;
 }
 
+// A new cgroup has no limit of tasks, but a unit gets systemd's DefaultTasksMax= if it has none.
+void take_unset_away(const Draft& d, std::vector<LimitWrite>& writes) {
+  const auto first = std::find_if(writes.begin(), writes.end(), [&d](const LimitWrite& write) {
+    return is_unset(d.spec, write);
+  });
+  if (first == writes.end()) return;
+  if (d.request.unit.empty()) {
+    writes.erase(first);
+  } else {
+    first->value = "max";
+    first->flags = kCgroupIgnoreMissing;
+  }
+}
+
 void add_make(Draft& d, const std::vector<LimitWrite>& writes, OnError on_error) {
   const List names = controllers(d, writes);
   d.b.parent("linux.cgroupsPath", CgroupMake{d.b.str(d.request.cgroup_path), names}, on_error);
@@ -161,7 +175,7 @@ void add_delegation(Draft& d) {
 void add_cgroup(Draft& d) {
   const spec::LinuxResources& resources = resources_of(d.spec);
   std::vector<LimitWrite> writes = limit_writes(resources, d.host.controllers, d.warnings);
-  std::erase_if(writes, [&d](const LimitWrite& write) { return is_unset(d.spec, write); });
+  take_unset_away(d, writes);
   if (d.request.cgroup_path.empty()) {
     for (const LimitWrite& write : writes) {
       if (write.flags & kCgroupIgnoreMissing) continue;

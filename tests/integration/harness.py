@@ -400,9 +400,12 @@ def _run_and_tidy(chosen):
 
 
 def main():
-    """usage: test_x.py [--list] [PART-OF-A-NAME]..."""
+    """usage: test_x.py [--list] [--with-needs] [PART-OF-A-NAME]...
+
+    --with-needs: only tests that need something of the machine (tests/vm runs those in its own)."""
     parts = [a for a in sys.argv[1:] if not a.startswith("-")]
-    chosen = [t for t in _tests if not parts or any(p in t[0] for p in parts)]
+    chosen = [t for t in _tests if (not parts or any(p in t[0] for p in parts)) and
+              (t[2] or "--with-needs" not in sys.argv)]
     if "--list" in sys.argv:
         print("\n".join(t[0] for t in chosen))
         return

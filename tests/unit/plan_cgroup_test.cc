@@ -377,6 +377,10 @@ TEST_CASE("a pids limit of 0 is none in a configuration older than 1.3") {
   host.controllers = kEvery;
   spec.ociVersion = "1.0.2-dev";
   CHECK(pids_writes(spec, request(), host) == Names{});
+  // systemd must be told, or there is its DefaultTasksMax=.
+  plan::Request with_systemd = request();
+  with_systemd.unit = "a.scope";
+  CHECK(pids_writes(spec, with_systemd, host) == Names{"max"});
   spec.ociVersion = "1.3.0";
   CHECK(pids_writes(spec, request(), host) == Names{"1"});
 }

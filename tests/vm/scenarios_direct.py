@@ -184,6 +184,38 @@ def _(t):
     equal(str(4 * MIB), box.value("hugetlb.2MB.max"), "hugetlb.2MB.max")
 
 
+@scenario("direct", "io: weight")
+def _(t):
+    t.sh("modprobe -q bfq")
+    box = created(t, blockIO={"weight": 300})
+    values = [box.value(name) for name in ("io.weight", "io.bfq.weight")
+              if os.path.exists(os.path.join(box.cgroup, name))]
+    # The weights of OCI (10 to 1000) and of the kernel (1 to 10000) differ: 300 is 2930 of those.
+    if not any(value in ("default 2930", "default 300") for value in values):
+        raise Failure("the weights are %r" % values)
+
+
+@scenario("direct", "hugetlb: reserved pages, and the limit holds")
+def _(t):
+    t.sh("echo 8 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages").ok()
+    t.finally_sh("echo 0 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
+    box = Box(t, ["sh", "-c", "fallocate -l 4194304 /huge/a && echo two; fallocate -l 6291456 /huge/b "
+                  "|| echo no more"])
+    box.config["mounts"].append({"destination": "/huge", "type": "hugetlbfs", "source": "none",
+                                 "options": ["pagesize=2M"]})
+    box.resources["hugepageLimits"] = [{"pageSize": "2MB", "limit": 4 * MIB}]
+    t.sh("cp -a %s %s/rootfs; mkdir %s/rootfs/huge" % (ROOTFS, box.folder, box.folder)).ok()
+    box.config["root"] = {"path": box.folder + "/rootfs"}
+    box.run().has("^two$", "^no more$")
+
+
+@scenario("direct", "rdma: a limit of a device that is not there is refused by its name", only=("coracle",))
+def _(t):
+    box = Box(t, ["true"])
+    box.resources["rdma"] = {"nosuch0": {"hcaHandles": 3, "hcaObjects": 100}}
+    box.create().status_is(1).has("rdma", "nosuch0")
+
+
 @scenario("direct", "zero and empty resources ask for nothing")
 def _(t):
     box = created(t, memory={}, cpu={"shares": 0, "quota": 0, "period": 0}, blockIO={"weight": 0})
@@ -333,3 +365,37 @@ def _(t):
     with open(folder + "/config.json", "w", encoding="utf-8") as file:
         json.dump(config, file)
     t.sh("as-user sh -c 'cd %s && exec BINARY run %s'" % (folder, t.name("user"))).ok()
+
+
+@scenario("direct", "a system container: systemd boots, runs a unit, and stops at SIGRTMIN+3")
+def _(t):
+    box = Box(t, ["/lib/systemd/systemd", "--unit=basic.target"])
+    root = box.folder + "/root"
+    t.sh("mkdir -p {0} {1}/u {1}/w && mount -t overlay o -o lowerdir=/,upperdir={1}/u,workdir={1}/w "
+         "{0}".format(root, "/var/tmp/" + box.id)).ok()
+    # Undone in the reverse order; what is mounted must be gone before anything is removed.
+    for command in ("rm -rf /var/tmp/" + box.id, "umount " + root, "BINARY delete --force " + box.id):
+        t.finally_sh(command)
+    box.config["root"] = {"path": root}
+    box.config["process"]["env"].append("container=oci")
+    box.config["process"]["capabilities"] = b.cap_sets(
+        [word.strip().upper() for word in SYSTEM_CAPABILITIES.split()])
+    box.config["mounts"] = [m for m in box.config["mounts"] if m["destination"] != "/run"]
+    for mount in box.config["mounts"]:
+        if mount["type"] == "cgroup":
+            mount["options"] = ["nosuid", "noexec", "nodev", "relatime"]
+    for place in ("/run", "/tmp"):
+        box.config["mounts"].append({"destination": place, "type": "tmpfs", "source": "tmpfs",
+                                     "options": ["nosuid", "nodev", "mode=755"]})
+    box.config["linux"]["maskedPaths"] = box.config["linux"]["readonlyPaths"] = []
+    box.create().ok()
+    box.start().ok()
+    t.until("BINARY exec %s systemctl is-active basic.target" % box.id, "^active", 120)
+    box.do("exec", "%s systemd-run --quiet --wait -p MemoryMax=64M true" % box.id).ok()
+    box.do("kill", box.id + " 37").ok()
+    t.until("BINARY state " + box.id, "stopped", 120)
+
+
+SYSTEM_CAPABILITIES = """CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID
+CAP_SETPCAP CAP_NET_BIND_SERVICE CAP_SYS_CHROOT CAP_MKNOD CAP_AUDIT_WRITE CAP_SETFCAP CAP_SYS_ADMIN
+CAP_SYS_PTRACE CAP_SYS_RESOURCE CAP_SYS_NICE CAP_NET_ADMIN CAP_DAC_READ_SEARCH"""

@@ -216,3 +216,59 @@ def _(t):
            (name, IMAGE)).ok()
     t.until("docker service ps -f desired-state=running --format '{{.CurrentState}}' " + name,
             "Running", 60)
+
+
+@scenario("docker", "--restart always: it comes back after a kill; stop ends it")
+def _(t):
+    name = t.name("d")
+    t.finally_sh("docker rm -f " + name)
+    docker(t, "run -d --network none --restart always --name %s IMAGE sh -c 'sleep 15; exit 1'" %
+           name).ok()
+    t.until("docker inspect -f '{{.RestartCount}} {{.State.Status}}' " + name, "^[1-9] running", 120)
+    docker(t, "stop -t 0 " + name).ok()
+    docker(t, "inspect -f '{{.State.Status}}' " + name).prints("exited")
+
+
+@scenario("docker", "out of memory: OOMKilled")
+def _(t):
+    name = t.name("d")
+    t.finally_sh("docker rm -f " + name)
+    docker(t, "run --network none --name %s --memory 16m --memory-swap 16m -v PROBE:/probe:ro IMAGE "
+           "sh -c 'sleep 2; /probe eat 64; sleep 5; exit 3'" % name).status_is(3)
+    docker(t, "inspect -f '{{.State.OOMKilled}}' " + name).prints("true")
+
+
+@scenario("docker", "attach, wait, cp, a named volume")
+def _(t):
+    name, volume = t.name("d"), t.name("volume")
+    t.finally_sh("docker volume rm " + volume)
+    t.finally_sh("docker rm -f " + name)
+    docker(t, "run -d --network none --name %s -v %s:/data IMAGE sh -c 'while [ ! -e /data/go ]; do "
+           "echo tick; sleep 0.3; done; exit 6'" % (name, volume)).ok()
+    attached = Terminal(t, "docker attach --sig-proxy=false " + name)
+    attached.until("tick")
+    t.sh("echo content > /run/dcopy").ok()
+    docker(t, "cp /run/dcopy %s:/data/file" % name).ok()
+    docker(t, "exec %s sh -c 'cat /data/file; touch /data/go'" % name).prints("content")
+    docker(t, "wait " + name).prints("6")
+    attached.status()
+    docker(t, RUN + "-v %s:/again IMAGE cat /again/file" % volume).prints("content")
+
+
+@scenario("docker", "the daemon starts anew with --live-restore: the container goes on")
+def _(t):
+    name = t.name("d")
+    t.finally_sh("docker rm -f " + name)
+    docker(t, "version").ok()
+    with open(DAEMON, encoding="utf-8") as file:
+        config = json.load(file)
+    config["live-restore"] = True
+    with open("/etc/docker/daemon.json", "w", encoding="utf-8") as file:
+        json.dump(config, file)
+    t.finally_sh("cp %s /etc/docker/daemon.json; systemctl kill -s HUP docker" % DAEMON)
+    t.sh("systemctl kill -s HUP docker").ok()
+    t.until("docker info -f '{{.LiveRestoreEnabled}}'", "true", 30)
+    docker(t, "run -d --network none --name %s IMAGE sleep 1000" % name).ok()
+    t.sh("systemctl restart docker", timeout=200).ok()
+    docker(t, "exec %s echo in" % name).prints("in")
+    docker(t, "stop -t 0 " + name).ok()

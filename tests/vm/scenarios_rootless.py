@@ -85,3 +85,37 @@ def _(t):
     user(t, "build --network none --isolation oci -t %s /home/tester/build" % name,
          timeout=300).ok()
     user(t, RUN + "localhost/%s cat /ran" % name).prints("ran")
+
+
+@scenario("rootless", "a pod")
+def _(t):
+    pod = t.name("pod")
+    t.finally_sh("as-user podman pod rm -f -t 0 " + pod)
+    user(t, "pod create --network none --infra-image IMAGE --infra-command 'sleep 1000' "
+         "--share pid,ipc,uts,net --name " + pod).ok()
+    user(t, "run -d --pod %s --name %sa IMAGE sleep 12321" % (pod, pod)).ok()
+    user(t, "run --rm --pod %s IMAGE ps" % pod).ok().has("sleep 12321", "sleep 1000")
+    user(t, "pod rm -f -t 0 " + pod).ok()
+
+
+@scenario("rootless", "health check, update")
+def _(t):
+    name = t.name("user")
+    t.finally_sh("as-user podman rm -f -t 0 " + name)
+    user(t, "run -d --network none --name %s --health-cmd 'test -e /etc/passwd' --health-interval "
+         "disable IMAGE sleep 1000" % name).ok()
+    user(t, "healthcheck run " + name).ok()
+    user(t, "update --memory 100m " + name).ok()
+    user(t, "exec %s cat /sys/fs/cgroup/memory.max" % name).prints("104857600")
+
+
+@scenario("rootless", "a user's unit of Type=notify: the container says READY")
+def _(t):
+    name = t.name("user")
+    t.finally_sh("as-user podman rm -f -t 0 " + name)
+    t.finally_sh("as-user systemctl --user stop %s.service" % name)
+    t.sh("as-user systemd-run --user --unit %s -p Type=notify -p NotifyAccess=all -p "
+         "TimeoutStartSec=150 podman --runtime RUNTIME run --rm --network none --name %s --sdnotify "
+         "container -v PROBE:/probe:ro IMAGE sh -c '/probe notify READY=1; sleep 1000'" %
+         (name, name), timeout=200).ok()
+    t.sh("as-user systemctl --user is-active %s.service" % name).prints("active")

@@ -90,3 +90,27 @@ def _(t):
                                    ("/etc/passwd", 126, "ermission denied")):
         t.heard("docker run " + command, docker(t, RUN + "IMAGE " + command)).status_is(
             status).has(words)
+
+
+@scenario("words", "podman exec: a missing command, a folder, a missing working folder")
+def _(t):
+    name = t.name()
+    t.finally_sh("podman rm -f -t 0 " + name)
+    t.podman("run -d --network none --name %s IMAGE sleep 1000" % name).ok()
+    t.heard("podman exec nosuch", t.podman("exec %s nosuch" % name)).status_is(127).has(MISSING)
+    t.heard("podman exec /nosuch", t.podman("exec %s /nosuch" % name)).status_is(127).has(
+        "[Nn]o such file or directory")
+    t.heard("podman exec /etc", t.podman("exec %s /etc" % name)).status_is(126)
+    t.heard("podman exec -w /nosuch", t.podman("exec -w /nosuch %s true" % name)).status_is(127).has(
+        "[Nn]o such file or directory")
+
+
+@scenario("words", "docker exec: a missing command, a folder; a file mounted over a folder")
+def _(t):
+    name = t.name("d")
+    t.finally_sh("docker rm -f " + name)
+    docker(t, "run -d --network none --name %s IMAGE sleep 1000" % name).ok()
+    t.heard("docker exec nosuch", docker(t, "exec %s nosuch" % name)).status_is(126, 127).has(MISSING)
+    t.heard("docker exec /etc", docker(t, "exec %s /etc" % name)).status_is(126, 127)
+    t.heard("docker run -v FILE:FOLDER", docker(t, RUN + "-v /etc/hostname:/etc IMAGE true")).status_is(
+        125, 126, 127).has("[Nn]ot a directory")

@@ -141,6 +141,13 @@ def _():
     box = Box(["sleep", "1000"], pids={"limit": 0}).up()
     equal("0", box.file("pids.max"))
     box.delete()
+    for version, limit in (("1.2.0", 0), ("1.2.0", -1), ("1.3.0", -1)):
+        box = Box(["sleep", "1000"], pids={"limit": limit})
+        box.config["ociVersion"] = version
+        box.make().ok()
+        equal("infinity", show(box.unit, "TasksMax"), "%s, limit %d" % (version, limit))
+        equal("max", box.file("pids.max"))
+        box.delete()
 
 
 @test("little memory: a container of 2 MiB runs; one that runs out says so")
@@ -256,6 +263,21 @@ def _():
         box.config["annotations"] = {"org.systemd.property." + name: value}
         box.make().fails('annotations["org.systemd.property.%s"]' % name)
         box.gone()
+
+
+@test("the unit ends as its annotations say: KillSignal by systemctl stop")
+def _():
+    box = Box(["sh", "-c", "trap 'echo > /run/told; exit 0' USR1; while :; do sleep 0.1; done"])
+    box.config["annotations"] = {"org.systemd.property.KillSignal": "10",
+                                 "org.systemd.property.TimeoutStopUSec": "uint64 90000000"}
+    box.config["mounts"].append({"destination": "/run", "type": "bind", "source": box.bundle,
+                                 "options": ["bind"]})
+    box.up()
+    subprocess.run(["systemctl", "stop", box.unit], check=True)
+    until(lambda: box.state()["status"] == "stopped", "stopped")
+    need(os.path.exists(box.bundle + "/told"), "the container did not get SIGUSR1")
+    box.do("delete").ok()
+    box.gone()
 
 
 # ---- ownership -----------------------------------------------------------------------------------
