@@ -72,14 +72,20 @@ static Program strict_program(const spec::LinuxSeccomp& profile, plan::Warnings&
                       ", and the annotation ", spec::kSeccompStrict, " asks to fail then"));
 }
 
+static std::string_view agent_of_environment() {
+  const char* variable = getenv("RUN_OCI_SECCOMP_RECEIVER");
+  return variable != nullptr ? variable : "";
+}
+
+void check_agent() {
+  const std::string_view agent = agent_of_environment();
+  if (!agent.empty() && agent.front() != '/')
+    throw Error("RUN_OCI_SECCOMP_RECEIVER: expected an absolute path");
+}
+
 void settle_agent(spec::Spec& spec) {
   std::string_view receiver = spec::find(spec.annotations, spec::kSeccompReceiver);
-  const char* variable = getenv("RUN_OCI_SECCOMP_RECEIVER");
-  if (receiver.empty() && variable != nullptr) {
-    receiver = variable;
-    if (!receiver.empty() && receiver.front() != '/')
-      throw Error("RUN_OCI_SECCOMP_RECEIVER: expected an absolute path");
-  }
+  if (receiver.empty()) receiver = agent_of_environment();
   if (receiver.empty() || !spec.linux) return;
   const bool given = !spec::find(spec.annotations, spec::kSeccompData).empty();
   if (!spec.linux->seccomp && given)  // to have a place for it

@@ -13,6 +13,8 @@ namespace coracle::execute {
 // Gives linux.seccomp the agent that an annotation or RUN_OCI_SECCOMP_RECEIVER names, where it has
 // none of its own. `spec` then borrows from the environment.
 void settle_agent(spec::Spec& spec);
+// Throws spec::Error if that variable cannot be meant.
+void check_agent();
 
 // Empty: no filter. `root`: the state root, for the cache. Throws spec::Error.
 std::optional<plan::seccomp::Program> filter_of(const std::string& root, const spec::Spec& spec,

@@ -121,14 +121,18 @@ static std::string state_text(HookKind kind, const spec::Spec& spec,
   return spec::state_json(state, spec::JsonStyle::kCompact);
 }
 
-// Where a copy of what hooks print goes. Not waiting for the reader of a fifo.
-static sys::Fd open_output(const spec::Spec& spec, std::string_view key) {
+// Where a copy of what hooks print goes. Not waiting for the reader of a fifo. A container can be
+// deleted without it.
+static sys::Fd open_output(HookKind kind, const spec::Spec& spec, std::string_view key) {
   const std::string path(spec::find(spec.annotations, key));
   if (path.empty()) return {};
   constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
   sys::Fd file = sys::open_at(sys::At::cwd(), path.c_str(), kFlags, 0, 0600);
-  if (!file) throw spec::Error(spec::cat("annotation ", key, ": ", path), file.error());
-  return file;
+  if (file) return file;
+  const spec::Error error(spec::cat("annotation ", key, ": ", path), file.error());
+  if (kind != HookKind::kPoststop) throw error;
+  log::warning(error.what());
+  return {};
 }
 
 void run_hooks(HookKind kind, const spec::Spec& spec, const store::Container& container,
@@ -156,8 +160,8 @@ void run_hooks(HookKind kind, const spec::Spec& spec, const store::Container& co
   if (init != nullptr) options.container = &inside;
   if (kind == HookKind::kStartContainer)
     options.program_env = program_environment(spec, inside.pid);
-  const sys::Fd out = open_output(spec, spec::kHooksStdout);
-  const sys::Fd err = open_output(spec, spec::kHooksStderr);
+  const sys::Fd out = open_output(kind, spec, spec::kHooksStdout);
+  const sys::Fd err = open_output(kind, spec, spec::kHooksStderr);
   if (out) options.output = &out;
   if (err) options.error = &err;
   std::vector<std::string> warnings;

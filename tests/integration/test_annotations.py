@@ -145,6 +145,20 @@ def _(c):
         c.run(c.bundle(["true"], notes(edit, **{"run.oci.hooks.stdout": path}))).fails(words)
 
 
+@h.test("hooks.stdout: a container whose file's folder is gone can be deleted")
+def _(c):
+    h.only_ours("our promise")
+    os.mkdir(c.path("logs"))
+
+    def edit(config):
+        config["hooks"] = {"poststop": [{"path": "/bin/sh", "args": [
+            "sh", "-c", "touch " + c.path("stopped")]}]}
+    box = c.up(c.sleeper(notes(edit, **{"run.oci.hooks.stdout": c.path("logs/out")})))
+    os.rmdir(c.path("logs"))
+    h.has("no such file", c.delete(box, "--force").ok().err.lower())
+    h.true(os.path.exists(c.path("stopped")), "the hook ran")
+
+
 # ---- pidfd -------------------------------------------------------------------------------------
 
 def same_process(fd, pid):
@@ -254,6 +268,7 @@ def _(c):
         rule("mkdir", "SCMP_ACT_NOTIFY"), listenerPath=path), **{
             "run.oci.seccomp.receiver": c.path("nobody")})(config))
     c.run(c.bundle(["true"], notes(asks, **{"run.oci.seccomp.receiver": "agent"}))).fails("absolute")
+    c.run(c.bundle(["true"]), env={**os.environ, "RUN_OCI_SECCOMP_RECEIVER": "x"}).fails("absolute")
 
 
 # ---- what is refused ---------------------------------------------------------------------------

@@ -54,6 +54,20 @@ def _(c):
                 h.match((r"-l %s\b" if name == "fish" else r"--%s\b") % option, text, name)
 
 
+@h.test("the manual explains every command and every option of --help, each in its place")
+def _(c):
+    h.only_ours("our command")
+    text = c.rt("help", "--format=scdoc").ok().out.replace("\\", "")
+    parts = re.split(r"^## coracle ", text, flags=re.M)
+    sections = {"": parts[0], **{part.split()[0]: part for part in parts[1:]}}
+    commands = known(c)
+    h.eq(sorted(commands), sorted(sections))
+    for command, options in commands.items():
+        for option in options:
+            if option != "help" or not command:
+                h.has("*--%s*" % option, sections[command], command)
+
+
 for _shell in SHELLS:
     @h.test("%s takes it" % _shell)
     def _(c, _name=_shell):
