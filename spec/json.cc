@@ -7,6 +7,8 @@
 
 #include "spec/json.h"
 
+#include <strings.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -220,6 +222,18 @@ std::string Value::path() const {
 
 void Value::fail(std::string reason) const { throw Error::at(path(), std::move(reason)); }
 
+// Readers written in Go take a name in any case for the property, so runc runs such a file.
+static void fail_missing(const Value& value, std::string_view name) {
+  std::string reason = cat("required property ", quoted(name), " is missing");
+  for (size_t i = 0; i < value.expect_object(); ++i) {
+    const std::string_view key = value.member(i).key();
+    if (key != name && key.size() == name.size() &&
+        strncasecmp(key.data(), name.data(), name.size()) == 0)
+      append(reason, "; ", quoted(key), " is another: upper and lower case matter");
+  }
+  value.fail(std::move(reason));
+}
+
 void read_fields(const Value& value, void* object, const Field* table, size_t rows) {
   uint64_t seen = 0;
   size_t count = value.expect_object();
@@ -235,9 +249,8 @@ void read_fields(const Value& value, void* object, const Field* table, size_t ro
     }
   }
   for (size_t row = 0; row < rows; ++row) {
-    if (table[row].presence == kRequired && !(seen >> row & 1)) {
-      value.fail(cat("required property ", quoted(table[row].name), " is missing"));
-    }
+    if (table[row].presence == kRequired && !(seen >> row & 1))
+      fail_missing(value, table[row].name);
   }
 }
 

@@ -120,6 +120,8 @@ TEST_CASE("what is wrong is told with path, line and column") {
       {R"({"words":[null]})", "f.json:1:11: words[0]: expected a string"},
       {R"({"parts":[{"name":"a"},{"size":1}]})",
        R"(f.json:1:24: parts[1]: required property "name" is missing)"},
+      {R"({"parts":[{"NAme":"a"}]})",
+       R"(f.json:1:11: parts[0]: required property "name" is missing; "NAme" is another: upper and lower case matter)"},
       {R"({"notes":{"a.b":"x","c\"d":1}})", R"(f.json:1:10: notes["c\"d"]: expected a string)"},
       {R"({"notes":{"a.b":1}})", R"(f.json:1:17: notes["a.b"]: expected a string)"},
       {R"({"byName":{"x-1":{"name":[]}}})", "f.json:1:26: byName.x-1.name: expected a string"},
