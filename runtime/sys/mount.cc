@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -95,6 +96,23 @@ int change_mount(const Fd& mount, uint64_t set, uint64_t clear, bool recursive) 
       syscall(SYS_mount_setattr, mount.get(), "", AT_EMPTY_PATH | deep, &attr, sizeof(attr));
   return r < 0 ? -errno : 0;
 }
+
+int map_mount_ids(const Fd& mount, const Fd& userns, bool recursive) {
+  struct mount_attr attr {};
+  attr.attr_set = MOUNT_ATTR_IDMAP;
+  attr.userns_fd = static_cast<uint64_t>(userns.get());
+  const unsigned deep = recursive ? AT_RECURSIVE : 0;
+  const long r =
+      syscall(SYS_mount_setattr, mount.get(), "", AT_EMPTY_PATH | deep, &attr, sizeof(attr));
+  return r < 0 ? -errno : 0;
+}
+
+int leave_mount_namespace() {
+  if (unshare(CLONE_NEWNS) < 0) return -errno;
+  return mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0 ? -errno : 0;
+}
+
+int enter_mount_namespace(const Fd& ns) { return setns(ns.get(), CLONE_NEWNS) < 0 ? -errno : 0; }
 
 int attach_mount(const Fd& mount, const Fd& directory) {
   const long r = syscall(SYS_move_mount, mount.get(), "", directory.get(), "",

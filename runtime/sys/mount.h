@@ -39,6 +39,15 @@ Fd clone_mount(const char* path, bool recursive);
 // mount_setattr(2) on a detached mount. 0 or -errno.
 int change_mount(const Fd& mount, uint64_t set, uint64_t clear, bool recursive);
 
+// On a detached mount the ids of `userns`'s outside appear for those of its inside
+// (mount_setattr(2), MOUNT_ATTR_IDMAP, Linux 5.12). 0 or -errno.
+int map_mount_ids(const Fd& mount, const Fd& userns, bool recursive);
+
+// A new mount namespace for the calling process, from which nothing goes back to the one before
+// (unshare(2)); and back into that one, whose root becomes the working directory. 0 or -errno.
+int leave_mount_namespace();
+int enter_mount_namespace(const Fd& ns);
+
 // Puts a detached mount onto the directory (move_mount(2)). 0 or -errno.
 int attach_mount(const Fd& mount, const Fd& directory);
 

@@ -5,9 +5,13 @@
 #include <cerrno>
 #include <string_view>
 
+#include "runtime/execute/idmap.h"
 #include "runtime/plan/mount_options.h"
 #include "runtime/sys/file.h"
+#include "runtime/sys/loop_device.h"
 #include "runtime/sys/mount.h"
+#include "runtime/sys/mount_api.h"
+#include "shim/containerd/layers.h"
 #include "spec/error.h"
 #include "spec/text.h"
 
@@ -18,107 +22,56 @@ using spec::Error;
 
 namespace {
 
-constexpr size_t kLongestValue = 255;  // fsconfig(2)
-
-std::vector<std::string> split(std::string_view text, char separator) {
-  std::vector<std::string> out;
-  for (;;) {
-    const size_t end = text.find(separator);
-    out.emplace_back(text.substr(0, end));
-    if (end == text.npos) return out;
-    text.remove_prefix(end + 1);
-  }
-}
-
-// The layers of an overlay whose list is too long for one value.
-class Layers {
- public:
-  explicit Layers(std::string_view list) : paths_(split(list, ':')) {}
-
-  // Since Linux 6.7: one by one (overlayfs.rst, "lowerdir+").
-  void add_one_by_one(sys::FsOptions& options) const {
-    for (const std::string& path : paths_) options.emplace_back("lowerdir+", path.c_str());
-  }
-
-  // Before: names of two or three characters, by descriptor numbers. They mean something in the
-  // directory /proc/self/fd, where the file system has to be made.
-  void add_by_number(sys::FsOptions& options) {
-    std::string list;
-    for (const std::string& path : paths_) {
-      fds_.push_back(sys::open_at(sys::At::cwd(), path.c_str(), O_PATH | O_DIRECTORY));
-      if (!fds_.back()) throw Error(cat("overlay: lower directory ", path), fds_.back().error());
-      spec::append(list, list.empty() ? "" : ":", fds_.back().get());
-    }
-    if (list.size() > kLongestValue)
-      throw Error(cat("overlay: ", paths_.size(), " layers are too many for this kernel"));
-    numbers_ = std::move(list);
-    options.emplace_back("lowerdir", numbers_.c_str());
-  }
-
- private:
-  std::vector<std::string> paths_;
-  std::vector<sys::Fd> fds_;
-  std::string numbers_;
-};
-
-// In another working directory, for as long as it lives.
-class Inside {
- public:
-  explicit Inside(const char* directory) : before_(sys::open_at(sys::At::cwd(), ".", O_PATH)) {
-    const sys::Fd there = sys::open_at(sys::At::cwd(), directory, O_PATH | O_DIRECTORY);
-    if (!before_ || !there || fchdir(there.get()) < 0) throw Error(directory, errno);
-  }
-  ~Inside() { leave(); }
-  Inside(const Inside&) = delete;
-  Inside& operator=(const Inside&) = delete;
-
- private:
-  void leave() {
-    if (fchdir(before_.get()) < 0) _exit(1);  // it was our directory a moment ago
-  }
-  sys::Fd before_;
-};
-
 struct Prepared {
   plan::MountOptions options;
   sys::FsOptions fs;
-  std::string_view layers;  // if it is too long
+  std::string_view layers;       // of an overlay; a view of the options as they came
+  std::string uid_map, gid_map;  // lines of a map, or ""
+  bool loop = false;
 };
 
-Prepared prepare(const spec::Mount& mount, const std::string& origin) {
-  Prepared out;
-  out.options = plan::parse_mount_options(mount, origin);
-  if (!mount.source.empty()) out.fs.emplace_back("source", mount.source.data());
-  for (std::string_view flag : out.options.super) out.fs.emplace_back(flag, nullptr);
-  for (const plan::DataOption& option : out.options.data) {
-    if (option.key == "loop")
-      throw Error::at(origin, "a loop device has to be set up by the snapshotter");
-    if (option.key.starts_with("X-containerd.")) continue;  // for whoever makes the list
-    if (option.key == "lowerdir" && option.value && option.value->size() > kLongestValue) {
-      out.layers = *option.value;
-    } else {
-      out.fs.emplace_back(option.key, option.value ? option.value->c_str() : nullptr);
-    }
+// "0:1000:10,10:5000:20" (inside, outside, count) as lines of a map.
+std::string map_lines(std::string_view list) {
+  std::string out(list);
+  for (char& c : out) {
+    if (c == ':') c = ' ';
+    if (c == ',') c = '\n';
   }
+  return out + "\n";
+}
+
+// True for an option that is not for the file system as it is.
+bool take_own_option(std::string_view option, Prepared& out) {
+  constexpr std::string_view kUidMap = "uidmap=", kGidMap = "gidmap=", kLayers = "lowerdir=";
+  if (option.starts_with(kLayers)) out.layers = option.substr(kLayers.size());
+  if (option.starts_with(kUidMap)) out.uid_map = map_lines(option.substr(kUidMap.size()));
+  if (option.starts_with(kGidMap)) out.gid_map = map_lines(option.substr(kGidMap.size()));
+  if (option == "loop") out.loop = true;
+  return option.starts_with(kLayers) || option.starts_with(kUidMap) ||
+         option.starts_with(kGidMap) || option == "loop" ||
+         option.starts_with("X-containerd.");  // for whoever makes the list
+}
+
+Prepared prepare(const RootfsMount& wanted, spec::Mount& mount, const std::string& origin) {
+  Prepared out;
+  mount.type = wanted.type;
+  mount.source = wanted.source;
+  mount.destination = "/";
+  for (const std::string& option : wanted.options)
+    if (!take_own_option(option, out)) mount.options.emplace_back(option);
+  out.options = plan::parse_mount_options(mount, origin);
+  for (std::string_view flag : out.options.super) out.fs.emplace_back(flag, nullptr);
+  // As with mount(2) the file system is read-only too, not its mount alone: a device may be.
+  if ((out.options.attrs.set & MOUNT_ATTR_RDONLY) != 0) out.fs.emplace_back("ro", nullptr);
+  for (const plan::DataOption& option : out.options.data)
+    out.fs.emplace_back(option.key, option.value ? option.value->c_str() : nullptr);
   return out;
 }
 
-sys::Fd make(const std::string& type, const Prepared& p, const sys::FsOptions& options,
-             std::string& words) {
-  words.clear();
-  return sys::new_filesystem(type.c_str(), options, p.options.attrs.set, words);
-}
-
-sys::Fd make_layered(const std::string& type, const Prepared& p, std::string& words) {
-  Layers layers(p.layers);
-  sys::FsOptions options = p.fs;
-  layers.add_one_by_one(options);
-  sys::Fd mount = make(type, p, options, words);
-  if (mount.error() != EINVAL) return mount;
-  options = p.fs;
-  layers.add_by_number(options);
-  const Inside inside("/proc/self/fd");
-  return make(type, p, options, words);
+// Nothing in it unless ids are to be mapped; as with containerd, that takes both kinds.
+sys::Fd userns_of(const Prepared& p) {
+  if (p.uid_map.empty() || p.gid_map.empty()) return {};
+  return execute::make_idmap_userns(p.uid_map, p.gid_map);
 }
 
 sys::Fd make_bind(const spec::Mount& mount, const plan::MountOptions& options) {
@@ -131,20 +84,46 @@ sys::Fd make_bind(const spec::Mount& mount, const plan::MountOptions& options) {
   return tree;
 }
 
-sys::Fd make_mount(const RootfsMount& wanted, const std::string& origin) {
+// The loop device is gone when nothing has it open or mounted any more.
+sys::Fd make_filesystem(const std::string& type, const std::string& source, Prepared& p,
+                        std::string& words) {
+  std::string device = source;
+  sys::Fd loop;
+  if (p.loop) {
+    loop = sys::make_loop_device(source.c_str(), (p.options.attrs.set & MOUNT_ATTR_RDONLY) != 0,
+                                 device);
+    if (!loop) throw Error(cat("loop device for ", source), loop.error());
+  }
+  if (!device.empty()) p.fs.emplace_back("source", device.c_str());
+  words.clear();
+  return sys::new_filesystem(type.c_str(), p.fs, p.options.attrs.set, words);
+}
+
+sys::Fd make_mount(const RootfsMount& wanted, const std::string& origin,
+                   const std::string& rootfs) {
   spec::Mount mount;
-  mount.type = wanted.type;
-  mount.source = wanted.source;
-  mount.destination = "/";
-  for (const std::string& option : wanted.options) mount.options.emplace_back(option);
-  const Prepared p = prepare(mount, origin);
-  if (p.options.bind || wanted.type == "bind") return make_bind(mount, p.options);
+  Prepared p = prepare(wanted, mount, origin);
+  const sys::Fd userns = userns_of(p);
   std::string words;
-  sys::Fd fs =
-      p.layers.empty() ? make(wanted.type, p, p.fs, words) : make_layered(wanted.type, p, words);
-  if (fs) return fs;
-  throw Error(cat("mount of type ", spec::quoted(wanted.type), words.empty() ? "" : ": ", words),
-              fs.error());
+  sys::Fd made;
+  if (p.options.bind || wanted.type == "bind") {
+    made = make_bind(mount, p.options);
+  } else if (!p.layers.empty()) {
+    if (!wanted.source.empty()) p.fs.emplace_back("source", wanted.source.c_str());
+    const Overlay overlay = {p.layers, p.fs, p.options.attrs.set};
+    made =
+        userns ? make_mapped_overlay(overlay, userns, rootfs, words) : make_overlay(overlay, words);
+  } else {
+    made = make_filesystem(wanted.type, wanted.source, p, words);
+  }
+  if (!made) {
+    throw Error(cat("mount of type ", spec::quoted(wanted.type), words.empty() ? "" : ": ", words),
+                made.error());
+  }
+  if (!userns || !p.layers.empty()) return made;
+  if (int r = sys::map_mount_ids(made, userns, p.options.rbind))
+    throw Error(cat("map the ids of ", wanted.source), r);
+  return made;
 }
 
 // `target` is below the rootfs and may be a link there.
@@ -166,7 +145,7 @@ void mount_rootfs(const std::vector<RootfsMount>& mounts, const std::string& roo
   try {
     for (size_t i = 0; i < mounts.size(); ++i) {
       const std::string origin = cat("rootfs[", i, "]");
-      const sys::Fd mount = make_mount(mounts[i], origin);
+      const sys::Fd mount = make_mount(mounts[i], origin, rootfs);
       const int r = sys::attach_mount(mount, open_target(rootfs, mounts[i].target));
       if (r) throw Error(cat(origin, ": attach to ", rootfs), r);
     }

@@ -10,6 +10,7 @@
 
 #include "runtime/log.h"
 #include "runtime/sys/file.h"
+#include "runtime/sys/lock.h"
 #include "runtime/sys/stdio.h"
 #include "runtime/sys/unix_socket.h"
 #include "runtime/sys/worker.h"
@@ -47,8 +48,10 @@ std::string group_of(const std::string& bundle) {
   return "";
 }
 
+// One whose queue is full (EAGAIN) lives too.
 bool is_alive(const std::string& path) {
-  return static_cast<bool>(sys::connect_path(path.c_str(), SOCK_STREAM | SOCK_NONBLOCK));
+  const sys::Fd probe = sys::connect_path(path.c_str(), SOCK_STREAM | SOCK_NONBLOCK);
+  return probe || probe.error() == EAGAIN;
 }
 
 void make_directory(const std::string& path) {
@@ -61,14 +64,27 @@ void make_directory(const std::string& path) {
   if (r && r != -EEXIST) throw Error(cat("make ", parent), r);
 }
 
+// The directory of the sockets, locked for as long as it is open: containers of one pod that are
+// started at a time must not take each other's new socket for a dead one.
+sys::Fd lock_sockets(const std::string& path) {
+  constexpr int kLongestMs = 10'000;
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY;
+  const std::string name = path.substr(0, path.rfind('/'));
+  sys::Fd directory = sys::open_at(sys::At::cwd(), name.c_str(), kFlags);
+  if (directory.error() == ENOENT) {
+    make_directory(path);
+    directory = sys::open_at(sys::At::cwd(), name.c_str(), kFlags);
+  }
+  if (!directory) throw Error(name, directory.error());
+  if (int r = sys::lock_exclusive(directory, kLongestMs)) throw Error(cat("lock ", name), r);
+  return directory;
+}
+
 // No descriptor if somebody serves there already. A socket that nobody listens on is what a shim
 // leaves that was killed.
 sys::Fd listen(const std::string& path) {
+  const sys::Fd lock = lock_sockets(path);
   sys::Fd socket = sys::listen_path(path.c_str(), SOCK_STREAM | SOCK_NONBLOCK, kBacklog);
-  if (socket.error() == ENOENT) {
-    make_directory(path);
-    socket = sys::listen_path(path.c_str(), SOCK_STREAM | SOCK_NONBLOCK, kBacklog);
-  }
   if (socket.error() == EADDRINUSE) {
     if (is_alive(path)) return sys::Fd();
     sys::unlink_at(sys::At::cwd(), path.c_str());  // gone meanwhile: as wanted

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """The containerd shim, spoken to as containerd does: life of a task, states, events, errors."""
 import os
+import shutil
 import signal
 import subprocess
 
 import harness as h
 import shim
+from bundle import user_namespace
 from shim import enc, one, text
 
 
@@ -287,6 +289,93 @@ def _(c):
         s.wait(box)
         h.eq("0\n39\n", io.join())
         s.delete(box)
+
+
+def mapped_overlay(c, box, layers):
+    """An overlay for a user namespace from 100000 on, over layers that are the host's root's."""
+    upper, work = c.path("upper"), c.path("work")
+    for folder in (upper, work):
+        os.mkdir(folder)
+        os.chown(folder, 100000, 100000)
+    os.rename(box.rootfs, c.path("base"))
+    os.mkdir(box.rootfs)
+    os.chown(box.rootfs, 100000, 100000)
+    os.chmod(c.path("base"), 0o755)
+    lower = ":".join(layers + [c.path("base")])
+    return enc(_1="overlay", _2="overlay", _4=[
+        "workdir=" + work, "upperdir=" + upper, "lowerdir=" + lower, "uidmap=0:100000:65536",
+        "gidmap=0:100000:5,5:100005:65531"])
+
+
+@h.test("shim: overlays with ids mapped, of one layer and of forty", needs=("idmap",))
+def _(c):
+    for count in (1, 40):
+        box = c.bundle(["sh", "-c", "stat -c %%u:%%g /bin /n0 /n%d; echo new >/made" % (count - 1)],
+                       user_namespace)
+        layers = []
+        for number in range(count):
+            layers.append(c.path("a-layer-with-a-long-name-%d-%d" % (count, number)))
+            os.mkdir(layers[-1])
+            with open("%s/n%d" % (layers[-1], number), "w", encoding="ascii") as file:
+                file.write("x")
+            os.chown(file.name, number, number)
+        mount = mapped_overlay(c, box, layers)
+        before = os.listdir(box.path)
+        with shim.Shim(c, box) as s:
+            io = s.stdio("io%d" % count)
+            s.run(box, io, rootfs=[mount])
+            h.eq(0, s.wait(box))
+            last = count - 1
+            h.eq("0:0\n0:0\n%d:%d\n" % (last, last), io.join())
+            h.eq(100000, os.stat(c.path("upper", "made")).st_uid)
+            h.eq(0, os.stat(layers[0] + "/n0").st_uid)
+            s.delete(box)
+            h.eq([], os.listdir(box.rootfs))
+            h.lacks("a-layer", open("/proc/%d/mountinfo" % s.shim_pid, encoding="utf-8").read())
+        h.eq(sorted(set(before)), sorted(set(before) & set(os.listdir(box.path))))
+        for folder in ("upper", "work", "base"):
+            shutil.rmtree(c.path(folder))
+
+
+@h.test("shim: a bind of a directory with ids mapped", needs=("idmap",))
+def _(c):
+    box = c.bundle(["stat", "-c", "%u:%g", "/bin"], user_namespace)
+    os.rename(box.rootfs, c.path("base"))
+    os.mkdir(box.rootfs)
+    maps = ["uidmap=0:100000:65536", "gidmap=0:100000:65536"]
+    with shim.Shim(c, box) as s:
+        io = s.stdio()
+        s.run(box, io, rootfs=[enc(_1="bind", _2=c.path("base"), _4=["rbind", "rw", *maps])])
+        h.eq(0, s.wait(box))
+        h.eq("0:0\n", io.join())
+        s.delete(box)
+
+
+@h.test("shim: an image in a file, by a loop device, which goes with the container")
+def _(c):
+    if not os.path.exists("/dev/loop-control") or not shutil.which("mke2fs"):
+        h.skip("no loop devices, or no mke2fs")
+    box, image = c.bundle(["sh", "-c", "cat /proc/mounts; touch /x"]), c.path("image")
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", box.rootfs, image, "64M"], check=True)
+    shutil.rmtree(box.rootfs)
+
+    def devices():
+        found = []
+        for name in os.listdir("/sys/block"):
+            try:
+                with open("/sys/block/%s/loop/backing_file" % name, encoding="utf-8") as file:
+                    found += [name] if file.read().strip() == image else []
+            except OSError:
+                continue
+        return found
+    with shim.Shim(c, box) as s:
+        for options, status in ((["loop"], 0), (["loop", "ro"], 1)):
+            io = s.stdio("io%d" % status)
+            s.run(box, io, rootfs=[enc(_1="ext4", _2=image, _4=options)])
+            h.eq(status, s.wait(box))
+            h.match(r"^/dev/loop\d+ / ext4 ", io.join())
+            s.delete(box)
+            h.until(lambda: not devices(), "the end of the loop device")
 
 
 @h.test("shim: a mount that fails is told of, and the others are taken away")

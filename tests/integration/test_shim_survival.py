@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The containerd shim when things go away: it itself, containerd, clients; and its pods."""
+import concurrent.futures
 import os
 import signal
 import subprocess
@@ -195,6 +196,26 @@ def _(c):
         s.delete(box)
         os.kill(s.shim_pid, signal.SIGTERM)
         h.until(lambda: not s.pids(), "the end of the shim")
+
+
+@h.test("shim pod: of many starts at a time one makes the shim, also over a dead one's socket")
+def _(c):
+    boxes = [c.bundle(["true"]) for _ in range(12)]
+    with shim.Shim(c, boxes[0], group="pod-1") as s:
+        crash(s)
+        for box in boxes[1:]:
+            box.config["annotations"] = {"io.kubernetes.cri.sandbox-id": "pod-1"}
+            box.write()
+        for _ in range(25):
+            with concurrent.futures.ThreadPoolExecutor(len(boxes)) as pool:
+                addresses = set(pool.map(s.launch, boxes))
+            h.eq({s.address}, addresses)
+            h.until(lambda: len(s.pids()) == 1, "the end of all shims but one")
+            connection = shim.Connection(s.address)
+            s.shim_pid = one(connection.call("Connect"), 1)
+            h.eq([s.shim_pid], s.pids())
+            connection.close()
+            crash(s)
 
 
 @h.test("shim: without a container for 30 s it ends; a connection begins the time anew")
