@@ -109,7 +109,10 @@ int map_mount_ids(const Fd& mount, const Fd& userns, bool recursive) {
 
 int leave_mount_namespace() {
   if (unshare(CLONE_NEWNS) < 0) return -errno;
-  return mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0 ? -errno : 0;
+  struct mount_attr attr {};
+  attr.propagation = MS_PRIVATE;
+  const long r = syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr));
+  return r < 0 ? -errno : 0;
 }
 
 int enter_mount_namespace(const Fd& ns) { return setns(ns.get(), CLONE_NEWNS) < 0 ? -errno : 0; }

@@ -14,7 +14,7 @@ import harness as h
 import isolation
 import rootfs
 
-IMAGE = "localhost/local/box:latest"  # CRI knows no shorter names
+IMAGE = "localhost/box:latest"  # CRI takes what has no host for one of a registry's
 TYPE = "io.containerd.coracle.v2"
 OFF = ["grpc.v1.cri", "snapshotter.v1.aufs", "snapshotter.v1.btrfs", "snapshotter.v1.devmapper",
        "snapshotter.v1.zfs", "internal.v1.opt"]
