@@ -39,6 +39,7 @@ const Service::Method Service::kMethods[] = {
 Service::Service(Loop& loop, sys::Fd listener, Settings settings)
     : loop_(loop),
       settings_(std::move(settings)),
+      own_pid_(static_cast<uint32_t>(getpid())),
       children_(loop),
       events_(loop, settings_.ttrpc_address, settings_.name_space),
       server_(
@@ -165,8 +166,7 @@ void Service::connect(Call call, std::string_view payload) {
   const TaskRequest request = parse_task(payload, RequestKind::kIds);
   const auto found = containers_.find(request.id);
   const pid_t task = found == containers_.end() ? 0 : found->second->init.pid;
-  server_.reply(call,
-                connect_response(static_cast<uint32_t>(getpid()), static_cast<uint32_t>(task)));
+  server_.reply(call, connect_response(own_pid_, static_cast<uint32_t>(task)));
 }
 
 void Service::shutdown(Call call, std::string_view payload) {

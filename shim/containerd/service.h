@@ -92,6 +92,7 @@ class Service {
 
   Loop& loop_;
   Settings settings_;
+  uint32_t own_pid_;
   Children children_;
   Publisher events_;
   // Those that are being created, to be found only when they are, are in the second.
