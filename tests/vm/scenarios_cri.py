@@ -221,7 +221,7 @@ def _(t):
     kubelet, made = pod(t, "sd", "kubepods-pod2.slice")
     stays = kubelet.run(made, "stays", ["sleep", "1000"])
     ends = kubelet.run(made, "ends", [*SHELL, "sleep 3; exit 7"])
-    t.sh("systemctl kill -s KILL containerd; sleep 4").ok()
+    t.sh("kill -9 $(systemctl show -p MainPID --value containerd); sleep 4").ok()
     t.until("systemctl is-active containerd", "^active")
     ready(t, kubelet)
     equal(cri.RUNNING, kubelet.state(stays), "state")
