@@ -71,6 +71,25 @@ void Images::fill(const ImageOptions& from, const spec::Spec& spec, criu::Option
   to.network_lock = from.network_lock;
 }
 
+static const spec::LinuxIDMapping* mapping_of_root(const std::vector<spec::LinuxIDMapping>& map) {
+  const auto found = std::find_if(map.begin(), map.end(), [](const spec::LinuxIDMapping& m) {
+    return m.containerID == 0 && m.size > 0;
+  });
+  return found == map.end() ? nullptr : &*found;
+}
+
+void Images::let_in(const spec::Spec& spec) const {
+  if (spec::find_namespace(spec, "user") == nullptr) return;
+  const spec::LinuxIDMapping* group = mapping_of_root(spec.linux->gidMappings);
+  struct stat st;
+  int r = sys::stat_at(dir_, ".", st);
+  if (r < 0) throw Error(cat("--image-path ", path_), r);
+  if (group == nullptr || (st.st_mode & (S_IRWXG | S_IRWXO)) != 0) return;
+  r = sys::chown_at(dir_, ".", static_cast<uid_t>(-1), group->hostID);
+  if (r == 0) r = sys::chmod_fd(dir_, (st.st_mode & 07777) | S_IXGRP);
+  if (r < 0) throw Error(cat("--image-path ", path_, ": give its group the right to search"), r);
+}
+
 // ---- mounts ----
 
 static constexpr char kFolder[] = "criu";

@@ -25,6 +25,10 @@ class Images {
   std::string log() const;  // its path
   // Everything of criu's options that both checkpoint and restore have.
   void fill(const ImageOptions& from, const spec::Spec& spec, criu::Options& to) const;
+  // Lets the processes of a container with a user namespace search a directory that is only its
+  // owner's: criu opens some images as the container's root already, who owns none of them. The
+  // directory gets that root's group, which may do nothing but search. Throws spec::Error.
+  void let_in(const spec::Spec& spec) const;
 
  private:
   std::string path_;

@@ -57,6 +57,7 @@ class Restoration {
     const std::string program = criu::find();
     const Images images(request_.images, false, kLog);
     const Stdio stdio = read_stdio(images.dir());
+    images.let_in(spec());
     remove_checkpointed(request_.create);
     creation_.make_place();
     try {

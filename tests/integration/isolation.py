@@ -7,9 +7,12 @@ The child itself sits in the leaf "harness", so that controllers may be enabled 
 At the end the parent ends what is still in the cgroup (cgroup.kill, nothing else) and removes it.
 """
 import ctypes
+import fcntl
 import os
 import signal
+import socket
 import stat
+import struct
 import sys
 import tempfile
 import time
@@ -22,6 +25,7 @@ CLONE_NEWIPC, CLONE_NEWNET = 0x08000000, 0x40000000
 MS_PRIVATE_REC = 0x40000 | 0x4000
 MS_BIND = 4096
 PR_SET_CHILD_SUBREAPER = 36
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -125,12 +129,20 @@ def inside(function):
         _remove_tree(own)
 
 
+def _loopback_up():
+    """As on any host; criu(8) connects to it to learn what the kernel can do."""
+    request = struct.pack("16sH22x", b"lo", IFF_UP)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        fcntl.ioctl(one, SIOCSIFFLAGS, request)
+
+
 def _enter(own):
     _write(own + "/cgroup.procs", "0")
     unshare(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWNET | CLONE_NEWIPC)
     mount("none", "/", None, MS_PRIVATE_REC)
     _mount_cgroup2()
     _private_null()
+    _loopback_up()
     os.mkdir(CGROUP + "/" + LEAF)
     _write("%s/%s/cgroup.procs" % (CGROUP, LEAF), "0")
 

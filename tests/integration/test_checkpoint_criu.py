@@ -24,14 +24,18 @@ class Pipes:
         self.reader, self.writer = os.pipe()
         self.text = b""
 
-    def run(self, *args):
-        """The runtime in the foreground with these as stdout and stderr; it must succeed."""
+    def status(self, *args):
+        """The runtime in the foreground with these as stdout and stderr."""
         argv = h.runtime() + ["--root", self.c.root] + [str(a) for a in args]
         with open(os.devnull, "rb") as null:
-            child = subprocess.Popen(argv, stdin=null, stdout=self.writer, stderr=self.writer,
-                                     cwd=self.c.scratch)
-        if child.wait(SECONDS) != 0:
-            h.fail("%s: status %d, %r" % (" ".join(argv), child.returncode, self.read(0.1)))
+            return subprocess.Popen(argv, stdin=null, stdout=self.writer, stderr=self.writer,
+                                    cwd=self.c.scratch).wait(SECONDS)
+
+    def run(self, *args):
+        """It must succeed."""
+        status = self.status(*args)
+        if status != 0:
+            h.fail("%s: status %d, %r" % (" ".join(map(str, args)), status, self.read(0.1)))
 
     def read(self, seconds):
         """What came, after waiting so long."""
@@ -240,12 +244,16 @@ def _(c):
     os.close(pipes.reader)
     pipes.reader = os.open(c.path("fifo"), os.O_RDONLY | os.O_NONBLOCK)
     pipes.writer = os.open(c.path("fifo"), os.O_RDWR)
-    box = c.bundle(["sh", "-c", COUNT])
+    # It counts when told to: what nobody has read by the time of a dump lies in the fifo, which stays,
+    # and in criu's image of it, so it would come twice.
+    box = c.bundle(["sh", "-c", "i=0; trap 'i=$((i+1)); echo $i' USR1; echo 0; while true; do sleep 0.1; "
+                    "done"])
     pipes.run("run", "-d", "-b", box.path, box.id)
-    pipes.numbers(3)
+    h.eq([0], pipes.numbers(1))
     checkpoint(c, box).ok()
     restore(c, box, pipes)
-    pipes.in_order()
+    c.rt("kill", box.id, "USR1").ok()
+    h.eq([0, 1], pipes.numbers(1))
 
 
 @h.test("what exec left behind in the container comes back too", needs=("criu",))
@@ -261,12 +269,13 @@ def _(c):
 @h.test("in the foreground: the status of the restored process is ours", needs=("criu",))
 def _(c):
     box = c.bundle(["sh", "-c", "while [ ! -e /go ]; do sleep 0.1; done; exit 7"])
-    c.rt("run", "-d", "-b", box.path, box.id).ok()
+    pipes = Pipes(c)  # criu opens a plain file anew, with O_NOFOLLOW if it had that
+    pipes.run("run", "-d", "-b", box.path, box.id)
     checkpoint(c, box).ok()
     with open(box.file("go"), "w", encoding="ascii"):
         pass
-    done = c.rt("restore", "-b", box.path, "--image-path", c.path("images"), box.id)
-    h.eq(7, done.status, done.words())
+    status = pipes.status("restore", "-b", box.path, "--image-path", c.path("images"), box.id)
+    h.eq(7, status, pipes.read(0.1))
 
 
 @h.test("images of nothing: criu's own words, and nothing is left", needs=("criu",))

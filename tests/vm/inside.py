@@ -72,7 +72,7 @@ def install(binary):
     """The runtime, the engines' configuration for it, and the scenarios' helper."""
     put(binary, PLACE)
     build = os.path.dirname(os.path.dirname(binary))
-    os.makedirs(os.path.dirname(s.PROBE), exist_ok=True)
+    os.makedirs(s.DATA, exist_ok=True)
     put(os.path.join(build, "tests", "integration", "probe"), s.PROBE)
     folder = "/etc/containers/containers.conf.d"
     os.makedirs(folder, exist_ok=True)
@@ -80,8 +80,10 @@ def install(binary):
         file.write(shipped("coracle.conf.in"))
     config = json.loads(shipped("daemon.json.in"))
     config["runtimes"]["crun"] = {"path": shutil.which("crun")}
-    with open(os.path.dirname(s.PROBE) + "/daemon.json", "w", encoding="utf-8") as file:
+    with open(s.DATA + "/daemon.json", "w", encoding="utf-8") as file:
         json.dump(config, file)
+    with open(s.DATA + "/containerd.toml", "w", encoding="utf-8") as file:
+        file.write(shipped("containerd.toml.in"))
 
 
 def try_one(one, runtime, shared):

@@ -14,7 +14,8 @@ import subprocess
 import time
 
 IMAGE = "localhost/busybox"
-PROBE = "/usr/local/lib/coracle-vm/probe"  # the integration tests' static helper
+DATA = "/usr/local/lib/coracle-vm"
+PROBE = DATA + "/probe"  # the integration tests' static helper
 ROOTFS = "/usr/local/share/coracle-vm/rootfs"
 # The machine is emulated, and its host may be busy: every limit is multiplied by this.
 PATIENCE = float(os.environ.get("CORACLE_VM_PATIENCE", "3"))

@@ -1,5 +1,5 @@
 """containerd's own runc shim drives the runtime (ctr run --runc-binary)."""
-from scenario import equal, read, scenario
+from scenario import DATA, equal, read, scenario
 
 
 def ctr(t):
@@ -83,3 +83,10 @@ def _(t):
     t.sh("ctr run --rm --runc-binary BINARY --net-host --privileged --read-only IMAGE:latest %s "
          "sh -c 'touch /x 2>&1; grep CapEff /proc/self/status'" % t.name("ctr")).has(
              "Read-only", "CapEff:\t[0-9a-f]*fffff")
+
+
+@scenario("ctr", "containerd understands the example for config.toml", only=("coracle",))
+def _(t):
+    t.sh("(echo version = 2; cat %s/containerd.toml) > /run/c.toml" % DATA).ok()
+    t.sh("containerd --config /run/c.toml config dump").ok().has(
+        r"runtimes\.coracle\.options", "BinaryName = .BINARY.".replace("BINARY", t.path))

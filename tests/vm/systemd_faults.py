@@ -86,14 +86,13 @@ def _():
 
 @test("a bus that falls silent in the middle: an error in time, and nothing is left")
 def _():
-    for word in (b"Subscribe", b"StartTransientUnit"):
-        way = Forwarder(PLACE + "/way", silent_after=word)
-        box = Box()
-        begin = time.monotonic()
-        box.make(env={"DBUS_SYSTEM_BUS_ADDRESS": way.address}, timeout=120).fails("in time")
-        need(time.monotonic() - begin < 60, "took %d s" % (time.monotonic() - begin))
-        box.gone()
-        way.cut()
+    way = Forwarder(PLACE + "/way", silent_after=b"StartTransientUnit")
+    box = Box()
+    begin = time.monotonic()
+    box.make(env={"DBUS_SYSTEM_BUS_ADDRESS": way.address}, timeout=120).fails("in time")
+    need(time.monotonic() - begin < 60, "took %d s" % (time.monotonic() - begin))
+    box.gone()
+    way.cut()
     box = Box()
     way = Forwarder(PLACE + "/way", silent_after=b"SetUnitProperties")
     box.make(env={"DBUS_SYSTEM_BUS_ADDRESS": way.address}).ok()
