@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import harness as h
-from bundle import bind, namespace
+from bundle import bind, namespace, user_namespace
 from fake_criu import DUMP, PRE_DUMP, RESTORE, FakeCriu
 from terminal import ConsoleSocket
 
@@ -246,6 +246,22 @@ def _(c):
          env=criu.env()).fails("--image-path")
     h.eq([], criu.requests())
     h.eq("running", c.status(box))
+
+
+@h.test("restore: the root of a user namespace may search an image directory that is nobody else's")
+def _(c):
+    h.only_ours("criu is called in another way")
+    box, criu = c.sleeper(user_namespace), FakeCriu(c)
+    box.give(100000)
+    c.up(box)
+    checkpoint(c, box, criu).ok()
+    for mode, group in ((0o710, 100000), (0o750, 0)):
+        restore(c, box, criu).ok()
+        now = os.stat(c.path("images"))
+        h.eq((mode, 0, group), (stat.S_IMODE(now.st_mode), now.st_uid, now.st_gid))
+        c.delete(box, "--force").ok()
+        os.chown(c.path("images"), 0, 0)
+        os.chmod(c.path("images"), 0o750)  # somebody's own choice, which stays
 
 
 @h.test("restore: a failure leaves nothing behind")
