@@ -108,13 +108,19 @@ class Client:
             for kind, _, data in frames(self.buf):
                 if kind in kinds:
                     return kind, data
-            data = self.sock.recv(1 << 16)
+            try:
+                data = self.sock.recv(1 << 16)
+            except ConnectionResetError:  # its process ended with our words unread
+                data = b''
             if not data:
                 return b'D', b'{"code": 125, "error": "the machine is gone"}'
             self.buf += data
 
     def boot(self):
-        self.send(b'B')
+        try:
+            self.send(b'B')
+        except BrokenPipeError:
+            die('the machine is gone')
         kind, data = self.wait_for((b'R', b'D'))
         if kind == b'D':
             die(json.loads(data).get('error'))
