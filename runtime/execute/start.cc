@@ -57,7 +57,11 @@ static void end_without_process(store::Container& container) {
       "stopped");
   const sys::Fd init = container.pidfd();
   container.remove_start_socket();
-  if (init) sys::pidfd_send_signal(init, SIGKILL);  // ended meanwhile: as wanted
+  if (!init) return;  // ended meanwhile: as wanted
+  sys::pidfd_send_signal(init, SIGKILL);
+  // Whoever asks next is not to be told that it runs.
+  constexpr int kEndMs = 10'000;
+  if (sys::pidfd_wait(init, kEndMs) == 0) throw Error("the container's init does not end");
 }
 
 void start(const std::string& root, std::string_view id, std::string_view notify_socket) {
