@@ -50,9 +50,12 @@ def has_apparmor():
 def chosen(options):
     for name in MODULES + (("apparmor",) if has_apparmor() else ()):
         importlib.import_module("scenarios_" + name)
-    return [one for one in s.registered()
-            if (not options.group or one.group in options.group) and
-            (not options.parts or any(part in one.title for part in options.parts))]
+    found = [one for one in s.registered()
+             if (not options.group or one.group in options.group) and
+             (not options.parts or any(part in one.title for part in options.parts))]
+    if options.parts and options.budget < float("inf"):  # what is named first matters most
+        found.sort(key=lambda one: [part in one.title for part in options.parts].index(True))
+    return found
 
 
 def shipped(name):

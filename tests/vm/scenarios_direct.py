@@ -154,7 +154,7 @@ def _(t):
     box.config["ociVersion"] = "1.3.0"  # before, it could not be left out, and 0 was none
     box.resources["pids"] = {"limit": 0}
     box.create().ok()
-    box.values(pids_max="0")
+    box.values(pids_max="1")
     box.start().ok()
 
 
