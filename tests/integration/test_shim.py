@@ -356,7 +356,8 @@ def _(c):
     if not os.path.exists("/dev/loop-control") or not shutil.which("mke2fs"):
         h.skip("no loop devices, or no mke2fs")
     box, image = c.bundle(["sh", "-c", "cat /proc/mounts; touch /x"]), c.path("image")
-    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", box.rootfs, image, "64M"], check=True)
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", box.rootfs, image, "64M"], check=True,
+                   stdout=subprocess.DEVNULL)
     shutil.rmtree(box.rootfs)
 
     def devices():
