@@ -168,8 +168,8 @@ class Joining {
       // The container has moved its processes further down and enabled controllers in its own
       // cgroup: only a leaf may have processes then (cgroup-v2.rst). Its init is in one.
       // Or it has left that cgroup for another, and somebody removed it.
-      if (e.code() != EBUSY && e.code() != ENOENT) throw;
-      if (!request_.cgroup.empty()) not_there(e);
+      if (e.code() == EBUSY && !request_.cgroup.empty()) not_there();
+      if ((e.code() != EBUSY && e.code() != ENOENT) || !request_.cgroup.empty()) throw;
       child_ = launch_in(clone, cgroup_of_init(), "");
     }
   }
@@ -215,8 +215,7 @@ class Joining {
   }
 
   // In runc's words.
-  [[noreturn]] void not_there(const Error& e) const {
-    if (e.code() != EBUSY) throw e;
+  [[noreturn]] void not_there() const {
     throw Error(cat("adding pid of the new process to cgroups: ", request_.cgroup,
                     " gives controllers to its children, so only those may have processes"),
                 EBUSY);

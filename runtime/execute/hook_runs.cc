@@ -129,9 +129,9 @@ static sys::Fd open_output(HookKind kind, const spec::Spec& spec, std::string_vi
   constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
   sys::Fd file = sys::open_at(sys::At::cwd(), path.c_str(), kFlags, 0, 0600);
   if (file) return file;
-  const spec::Error error(spec::cat("annotation ", key, ": ", path), file.error());
-  if (kind != HookKind::kPoststop) throw error;
-  log::warning(error.what());
+  const std::string what = spec::cat("annotation ", key, ": ", path);
+  if (kind != HookKind::kPoststop) throw spec::Error(what, file.error());
+  log::warning(spec::Error(what, file.error()).what());
   return {};
 }
 
