@@ -48,8 +48,9 @@ long attach(Context& c, long tree, long target) {
   if (r >= 0) return 0;
   const bool from = kind_of(tree).type == kDirectoryType;
   const bool onto = kind_of(target).type == kDirectoryType;
-  if (from != onto) detail(c).put(from ? "a directory onto a file" : "a file onto a directory");
-  return fail(c, Call::k_move_mount, r);
+  if (from == onto) return fail(c, Call::k_move_mount, r);
+  detail(c).put(from ? "a directory onto a file" : "a file onto a directory");
+  return fail(c, Call::k_move_mount, -ENOTDIR);  // mount(2)'s error for it, which Docker explains
 }
 
 static long make_empty_tmpfs(Context& c, long fs, const char* label) {

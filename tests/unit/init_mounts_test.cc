@@ -166,6 +166,7 @@ MOUNTING_TEST("init mounts: a file onto a directory is told as such") {
   a.mount("bind", "hosts", "/etc", {"bind"});
   const std::string found = carry_out(a, [] { return std::string("made"); });
   CHECK(found.find("a file onto a directory") != std::string::npos);
+  CHECK(found.find("Not a directory") != std::string::npos);
 }
 
 MOUNTING_TEST("init mounts: binds into missing places, files and directories") {
