@@ -131,7 +131,7 @@ void join_user_namespace(const Trampoline& t) {
   if (r < 0) leave(plan::Call::k_setns, r, t);
 }
 
-[[noreturn]] void enter_init(const Trampoline& t) {
+[[noreturn]] CORACLE_ON_CHILD_STACK void enter_init(const Trampoline& t) {
   join_user_namespace(t);
   if (t.await_maps) await_maps(t);
   if (t.in_userns) become_root_inside(t);
@@ -148,7 +148,7 @@ void join_user_namespace(const Trampoline& t) {
 }
 
 // Joins, then clones the init as a child of the launcher's parent (CLONE_PARENT), and is gone.
-int launcher_main(void* argument) {
+CORACLE_ON_CHILD_STACK int launcher_main(void* argument) {
   auto& l = *static_cast<Launcher*>(argument);
   const uint32_t left = l.trampoline->user_namespace < 0 ? 0 : CLONE_NEWUSER;
   for (uint32_t i = 0; i < l.join_count; ++i) {

@@ -11,6 +11,10 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
+// For what runs on such a stack and calls what does not return: the address sanitizer would look
+// for the end of a stack it does not know, and say so on standard error, which is the container's.
+#define CORACLE_ON_CHILD_STACK __attribute__((no_sanitize("address")))
+
 namespace coracle::sys {
 
 template <class Outcome>

@@ -117,7 +117,8 @@ def _(c):
             pass
         h.true(stream < 3_999_999, "everything was taken")
         is_well(s, box)
-        h.true(s.memory()[0] < 8000, "PSS of %d KiB" % s.memory()[0])
+        if not os.environ.get("CORACLE_SANITIZED"):  # whose own memory is ten times as much
+            h.true(s.memory()[0] < 8000, "PSS of %d KiB" % s.memory()[0])
         sock.close()
         is_well(s, box)
 
