@@ -72,6 +72,9 @@ Creation::Creation(const CreateRequest& request, bool foreground)
   for (const std::string& warning : warnings_) log::warning(warning);
 }
 
+// Root of a user namespace of somebody's own is an ordinary user to the host's cgroups.
+static bool is_rootless(const plan::Host& host) { return host.euid != 0 || !host.initial_userns; }
+
 void Creation::plan() {
   host_ = probe_host(spec());
   check_handed_fds(host_.listen_fds, request_.preserve_fds);
@@ -79,8 +82,7 @@ void Creation::plan() {
   request.id = request_.id;
   request.bundle = request_.bundle;
   plan_cgroup(request);
-  const bool rootless = host_.euid != 0 || !host_.initial_userns;
-  request.rootless_cgroup_errors_ignored = request_.rootless.value_or(rootless);
+  request.rootless_cgroup_errors_ignored = request_.rootless.value_or(is_rootless(host_));
   request.no_pivot = request_.no_pivot;
   request.no_new_keyring = request_.no_new_keyring;
   request.foreground = foreground_;
@@ -131,7 +133,7 @@ void Creation::record_intent() {
   record.cgroup_manager = request_.cgroup_manager;
   record.unit = unit_.name.unit;
   if (systemd_) record.bus = systemd_->address();
-  record.rootless = host_.euid != 0 || !host_.initial_userns;
+  record.rootless = is_rootless(host_);
   record.terminal = spec().process && spec().process->terminal;
   if (spec().linux)
     for (const auto& ns : spec().linux->namespaces)

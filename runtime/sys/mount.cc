@@ -87,24 +87,25 @@ Fd clone_mount(const char* path, bool recursive) {
   return result(syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | deep));
 }
 
-int change_mount(const Fd& mount, uint64_t set, uint64_t clear, bool recursive) {
-  struct mount_attr attr {};
-  attr.attr_set = set;
-  attr.attr_clr = clear;
+static int set_attributes(const Fd& mount, mount_attr attr, bool recursive) {
   const unsigned deep = recursive ? AT_RECURSIVE : 0;
   const long r =
       syscall(SYS_mount_setattr, mount.get(), "", AT_EMPTY_PATH | deep, &attr, sizeof(attr));
   return r < 0 ? -errno : 0;
 }
 
+int change_mount(const Fd& mount, uint64_t set, uint64_t clear, bool recursive) {
+  struct mount_attr attr {};
+  attr.attr_set = set;
+  attr.attr_clr = clear;
+  return set_attributes(mount, attr, recursive);
+}
+
 int map_mount_ids(const Fd& mount, const Fd& userns, bool recursive) {
   struct mount_attr attr {};
   attr.attr_set = MOUNT_ATTR_IDMAP;
   attr.userns_fd = static_cast<uint64_t>(userns.get());
-  const unsigned deep = recursive ? AT_RECURSIVE : 0;
-  const long r =
-      syscall(SYS_mount_setattr, mount.get(), "", AT_EMPTY_PATH | deep, &attr, sizeof(attr));
-  return r < 0 ? -errno : 0;
+  return set_attributes(mount, attr, recursive);
 }
 
 int leave_mount_namespace() {
