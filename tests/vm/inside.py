@@ -30,6 +30,7 @@ SAID = {}  # title -> runtime -> how failures were worded
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--binary", required=True, help="the runtime under test, BUILD/runtime/...")
+    parser.add_argument("--build", help="where the tests' helpers are (default: where BINARY is)")
     parser.add_argument("--runtime", action="append", help="coracle, crun, runc (default coracle)")
     parser.add_argument("--peers", help="a saved table of the peers' results")
     parser.add_argument("--save", help="where to save this run's results")
@@ -71,10 +72,10 @@ def put(source, target):
     os.rename(target + ".new", target)
 
 
-def install(binary):
+def install(binary, build):
     """The runtime, the engines' configuration for it, and the scenarios' helper."""
     put(binary, PLACE)
-    build = os.path.dirname(os.path.dirname(binary))
+    build = build or os.path.dirname(os.path.dirname(binary))
     os.makedirs(s.DATA, exist_ok=True)
     put(os.path.join(build, "tests", "integration", "probe"), s.PROBE)
     folder = "/etc/containers/containers.conf.d"
@@ -207,7 +208,7 @@ def main():
         print("\n".join(one.title for one in scenarios))
         return 0
     runtimes = options.runtime or ["coracle"]
-    install(options.binary)
+    install(options.binary, options.build)
     os.chdir("/var/tmp")  # programs leave files where they are
     results = run_all(scenarios, runtimes, options.budget)
     if options.save:
