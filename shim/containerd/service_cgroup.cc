@@ -72,7 +72,8 @@ void Service::kill_all(const Container& container, int signal) {
   if (cgroup.dir) cgroup::kill_all(cgroup);  // else nobody is left in it
 }
 
-// The list of a live container is never empty: to containerd that means a leaked shim.
+// Never empty, an ended container's neither: containerd from 1.7 on, when it is started again,
+// takes a shim without processes for a leaked one and deletes it, and the exit status with it.
 void Service::pids(Call call, std::string_view payload) {
   const TaskRequest request = parse_task(payload, RequestKind::kIds);
   const Container& container = find(request.id);
@@ -81,9 +82,8 @@ void Service::pids(Call call, std::string_view payload) {
   std::vector<pid_t> pids;
   if (!container.cgroup_path.empty()) {
     pids = commands::processes(record, "pids");
-  } else if (container.init.is_live()) {
-    pids.push_back(container.init.pid);
   }
+  if (pids.empty()) pids.push_back(container.init.pid);
   std::vector<TaskProcess> processes;
   for (pid_t pid : pids) {
     TaskProcess& process = processes.emplace_back(TaskProcess{pid, ""});

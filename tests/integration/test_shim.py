@@ -188,9 +188,23 @@ def _(c):
                                          if n["type"] != "pid"]
     box = c.bundle(["sh", "-c", "sleep 1000 & sleep 1000 & exit 3"], edit)
     with shim.Shim(c, box) as s:
-        s.run(box)
+        pid = s.run(box)
         h.eq(3, s.wait(box))
-        h.until(lambda: not s.call("Pids", enc(_1=box.id)).get(1), "the end of the others")
+        h.until(lambda: pids(s, box) == [pid], "the end of the others")
+        s.delete(box)
+
+
+def pids(s, box):
+    return [one(shim.dec(p), 1) for p in s.call("Pids", enc(_1=box.id))[1]]
+
+
+@h.test("shim: an ended task has its first process's pid, lest containerd take the shim for leaked")
+def _(c):
+    box = c.bundle(["sh", "-c", "exit 3"])
+    with shim.Shim(c, box) as s:
+        pid = s.run(box)
+        h.eq(3, s.wait(box))
+        h.eq([pid], pids(s, box))
         s.delete(box)
 
 
