@@ -2,6 +2,7 @@
 plugin, as a kubelet uses it; the peers by runc's shim. Pods are in the host's network."""
 import os
 import re
+import shutil
 import sys
 
 from scenario import ROOTFS, equal, fail, read, scenario
@@ -51,7 +52,8 @@ def node(t):
     if not os.path.exists(SHIM):
         os.symlink("coracle", SHIM)
     os.makedirs("/etc/containerd", exist_ok=True)
-    os.makedirs(LOGS, exist_ok=True)
+    shutil.rmtree(LOGS, ignore_errors=True)  # another runtime's pods have the same names
+    os.makedirs(LOGS)
     if not os.path.exists(CONFIG + ".before"):
         t.sh("cp %s %s.before 2>/dev/null || touch %s.before" % (CONFIG, CONFIG, CONFIG)).ok()
     t.shared.setdefault("undo", []).append("mv %s.before %s; systemctl stop containerd" %
