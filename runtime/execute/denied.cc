@@ -104,6 +104,10 @@ constexpr Rule kRules[] = {
      "it belongs to a namespace that the container's user namespace does not own"},
     {Op::kLoopbackUp, 0, "", in_userns,
      "the network namespace belongs to another user namespace than the container's"},
+    {Op::kPivotRoot, EINVAL, "", always,
+     "the host's root is the initial ramfs, from which nothing can pivot away (pivot_root(2)): "
+     "--no-pivot, or a host that has moved to a file system of its own (switch_root(8))",
+     plan::Call::k_pivot_root},
     {Op::kCgroupMake, 0, "", always,
      "an ordinary user may make cgroups only below one that was delegated to him, and only from "
      "inside of it (cgroup-v2.rst, \"Delegation\"): systemd-run --user --scope -p Delegate=yes, or "

@@ -9,9 +9,12 @@
 #include "runtime/sys/mount.h"
 
 // The bytes of the init, straight from the linker's output: no conversion, no copy at start-up.
+// Global names: of two local ones in one section aarch64's linker makes one entry of the GOT.
 __asm__(
     ".section .rodata.coracle_init, \"a\", @progbits\n"
     ".balign 16\n"
+    ".globl coracle_init_begin, coracle_init_end\n"
+    ".hidden coracle_init_begin, coracle_init_end\n"
     "coracle_init_begin:\n"
     ".incbin \"" CORACLE_INIT_PATH
     "\"\n"

@@ -43,6 +43,16 @@ TEST_CASE("nothing is said of what the errno explains, nor without a user namesp
   CHECK(of_mount("mqueue", CLONE_NEWIPC, ENOENT) == "");
 }
 
+TEST_CASE("pivot_root on an initial ramfs") {
+  plan::Builder b;
+  b.init("root", plan::PivotRoot{});
+  const std::vector<unsigned char> block = b.finish();
+  const plan::View view(block.data());
+  const plan::Step& step = view.begin()[0];
+  CHECK(has(execute::why_denied(view, step, plan::Call::k_pivot_root, EINVAL), "--no-pivot"));
+  CHECK(execute::why_denied(view, step, plan::Call::k_openat2, EINVAL) == "");
+}
+
 TEST_CASE("why there is no user namespace") {
   CHECK(has(execute::why_no_userns(ENOSPC), "max_user_namespaces"));
   CHECK(has(execute::why_no_userns(EUSERS), "nested"));
