@@ -266,10 +266,11 @@ def _(t):
     with open("/etc/docker/daemon.json", "w", encoding="utf-8") as file:
         json.dump(config, file)
     # A signal would not do: a setting that is no longer there stays as it was.
-    t.finally_sh("cp %s /etc/docker/daemon.json; systemctl restart docker" % DAEMON)
+    restart = "systemctl reset-failed docker; systemctl restart docker"  # however often in a minute
+    t.finally_sh("cp %s /etc/docker/daemon.json; %s" % (DAEMON, restart))
     t.sh("systemctl kill -s HUP docker").ok()
     t.until("docker info -f '{{.LiveRestoreEnabled}}'", "true", 30)
     docker(t, "run -d --network none --name %s IMAGE sleep 1000" % name).ok()
-    t.sh("systemctl restart docker", timeout=200).ok()
+    t.sh(restart, timeout=200).ok()
     docker(t, "exec %s echo in" % name).prints("in")
     docker(t, "stop -t 0 " + name).ok()
