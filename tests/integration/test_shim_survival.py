@@ -372,14 +372,16 @@ def _(c):
         for number in range(30):
             cycle(number)
         shim.settle(1)  # it learns of the last closed connection, and gives back what it can
-        before = s.memory()
+        # Without the binary's own pages: how much of them is its part depends on who else runs it.
+        before, pss = s.memory("Pss_Anon"), s.memory()[0]
         for number in range(30, 30 + rounds):
             cycle(number)
         shim.settle(1)
-        after = s.memory()
-        print("# before %s, after %s" % (before, after))
+        after = s.memory("Pss_Anon")
+        print("# before %s, after %s; PSS %d and %d KiB" % (before, after, pss, s.memory()[0]))
         h.eq(before[2], after[2], "descriptors")
-        h.true(after[0] <= before[0] + 32, "PSS from %d to %d KiB" % (before[0], after[0]))
+        # The heap's most is reached late; the least block lost a cycle would be 160 KiB in 10,000.
+        h.true(after[0] <= before[0] + 64, "memory from %d to %d KiB" % (before[0], after[0]))
 
 
 if __name__ == "__main__":
