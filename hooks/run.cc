@@ -232,7 +232,7 @@ sys::Started start(const Command& command, const Pipe& in, const Pipe& out, cons
   program.join = command.join;
   sys::Started started;
   int r = start_program(program, started);
-  if (r < 0) throw Error(started.call, r);
+  if (r < 0) throw Error(std::move(started.call), r);
   return started;
 }
 

@@ -286,10 +286,7 @@ void Creation::init_is_gone() {
     throw Error(
         "container init was OOM-killed: the memory limit (linux.resources.memory.limit) is "
         "too low to start it");
-  const bool killed = WIFSIGNALED(status);
-  throw Error(cat("container init ", pid,
-                  " ended before it was ready: ", killed ? "signal " : "exit status ",
-                  killed ? WTERMSIG(status) : WEXITSTATUS(status)));
+  throw Error(cat("container init ", pid, " ended before it was ready: ", sys::how_ended(status)));
 }
 
 void Creation::commit() {

@@ -23,6 +23,7 @@
 #include "runtime/plan/builder.h"
 #include "runtime/plan/namespaces.h"
 #include "runtime/sys/child_stack.h"
+#include "runtime/sys/process.h"
 #include "spec/error.h"
 #include "spec/text.h"
 
@@ -55,7 +56,7 @@ struct Trampoline {
 
 // How far the launcher came; in memory that both sides see.
 struct Outcome {
-  long pid;  // or -errno
+  long pid;  // or -errno; 0: nothing was told yet
   int pidfd;
   int failed_join;  // index of the join that failed; -1: the clone, -2: the time offsets
 };
@@ -200,15 +201,18 @@ long run_launcher(Launcher& l, int& pidfd) {
   sys::ChildStack<Outcome> page;
   if (!page) throw Error("mmap for the launcher", errno);
   l.outcome = page.outcome();
-  *l.outcome = {-ECHILD, -1, -1};
+  *l.outcome = {0, -1, -1};
   l.args.pidfd = reinterpret_cast<uintptr_t>(&l.outcome->pidfd);
   int flags = CLONE_VFORK | CLONE_FILES | SIGCHLD;
   if (!joins_time(l)) flags |= CLONE_VM;
   const pid_t launcher = ::clone(launcher_main, page.top(), flags, &l);
   if (launcher < 0) throw Error("clone of the launcher", errno);
-  while (waitpid(launcher, nullptr, __WALL) < 0 && errno == EINTR) {
+  int status = 0;
+  while (waitpid(launcher, &status, __WALL) < 0 && errno == EINTR) {
   }
   const Outcome outcome = *page.outcome();
+  if (outcome.pid == 0)
+    throw Error(cat("linux.namespaces: the launcher ended early: ", sys::how_ended(status)));
   if (outcome.pid < 0) throw_outcome(l, outcome);
   pidfd = outcome.pidfd;
   return outcome.pid;

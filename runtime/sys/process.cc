@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -180,6 +181,11 @@ int read_boot_id(char (&out)[kBootIdSize + 1]) {
   if (n < 0) return static_cast<int>(n);
   ::memcpy(out, id, sizeof(id));
   return n == kBootIdSize ? 0 : -EPROTO;
+}
+
+std::string how_ended(int wait_status) {
+  return WIFSIGNALED(wait_status) ? "signal " + std::to_string(WTERMSIG(wait_status))
+                                  : "exit status " + std::to_string(WEXITSTATUS(wait_status));
 }
 
 }  // namespace coracle::sys

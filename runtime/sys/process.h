@@ -7,6 +7,8 @@
 #include <sys/auxv.h>
 #include <sys/types.h>
 
+#include <string>
+
 #include "runtime/sys/fd.h"
 
 namespace coracle::sys {
@@ -58,6 +60,9 @@ int pidfd_wait(const Fd& pidfd, int timeout_ms);
 // a zombie (`id`; proc_pid_stat(5), field 52, shown to who may ptrace it). Waits for the end, and
 // then a moment for its parent to reap it. 0; -ENODATA where neither tells it; or another -errno.
 int wait_for_status(const Fd& pidfd, const ProcessId& id, int& status);
+
+// In words, how a process ended whose status waitpid(2) told: "signal 9", "exit status 1".
+std::string how_ended(int wait_status);
 
 // False inside a user namespace: its inode is not PROC_USER_INIT_INO (linux/proc_ns.h).
 bool in_initial_user_namespace();

@@ -224,9 +224,11 @@ class SignalsBlocked {
   sigset_t before_;
 };
 
-void reap(pid_t pid) {
-  while (waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
+int reap(pid_t pid) {
+  int status = 0;
+  while (waitpid(pid, &status, __WALL) < 0 && errno == EINTR) {
   }
+  return status;
 }
 
 // In our namespaces: our memory is borrowed until the exec, as by vfork(2).
@@ -239,7 +241,8 @@ int clone_here(Child& child, SharedPages& pages) {
 }
 
 // Elsewhere: in memory of its own, as "dumpable" and the credentials' effect on it belong to that.
-int clone_launcher(Child& child) {
+// `status`: how the launcher ended.
+int clone_launcher(Child& child, int& status) {
   const Join& join = *child.program->join;
   clone_args args = {};
   args.flags = CLONE_VFORK | CLONE_FILES;
@@ -251,7 +254,7 @@ int clone_launcher(Child& child) {
   long pid = syscall(SYS_clone3, &args, sizeof(args));
   if (pid == 0) join_and_clone(child);
   if (pid < 0) return -errno;
-  reap(static_cast<pid_t>(pid));
+  status = reap(static_cast<pid_t>(pid));
   return 0;
 }
 
@@ -280,8 +283,8 @@ class Copies {
   int error_ = 0;
 };
 
-int fail(Started& started, const char* call, int result) {
-  started.call = call;
+int fail(Started& started, std::string call, int result) {
+  started.call = std::move(call);
   return result;
 }
 
@@ -296,10 +299,10 @@ int start_program(const Program& program, Started& started) {
   if (copies.error()) return fail(started, "dup", copies.error());
   *pages.outcome() = {"", 0, 0, -1};
   Child child = {&program, pages.outcome(), parent.get(), copies.numbers(), copies.count()};
-  int r = 0;
+  int r = 0, launcher = 0;
   {
     SignalsBlocked blocked;
-    r = program.join ? clone_launcher(child) : clone_here(child, pages);
+    r = program.join ? clone_launcher(child, launcher) : clone_here(child, pages);
   }
   if (r < 0) return fail(started, "clone", r);
   const Outcome& outcome = *pages.outcome();
@@ -308,7 +311,9 @@ int start_program(const Program& program, Started& started) {
   if (outcome.error == 0 && outcome.pid != 0) return 0;
   if (outcome.pid != 0) reap(outcome.pid);
   started.pidfd.reset();
-  return fail(started, outcome.call, outcome.error ? -outcome.error : -ECHILD);
+  if (outcome.error == 0)
+    return fail(started, "the launcher ended early: " + how_ended(launcher), -ECHILD);
+  return fail(started, outcome.call, -outcome.error);
 }
 
 }  // namespace coracle::sys

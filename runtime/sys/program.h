@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <string>
 
 #include "runtime/sys/fd.h"
 
@@ -75,7 +76,7 @@ struct Program {
 struct Started {
   pid_t pid = 0;  // in our pid namespace; a child of ours, leader of its process group
   Fd pidfd;
-  const char* call = "";  // where it failed: "execve"
+  std::string call;  // where it failed: "execve"
 };
 
 // Returns when the program runs. 0 or -errno: then nothing runs and nothing is to be waited for.

@@ -414,10 +414,10 @@ class Shim:
         self.main.close()
         h.until(lambda: not self.pids(), "the end of the shim")
 
-    def memory(self):
-        """(PSS in KiB, threads, open descriptors) of the shim."""
+    def memory(self, what="Pss"):
+        """(KiB of PSS, or of another sum of smaps_rollup, threads, open descriptors) of the shim."""
         with open("/proc/%d/smaps_rollup" % self.shim_pid, encoding="ascii") as file:
-            pss = [int(line.split()[1]) for line in file if line.startswith("Pss:")][0]
+            pss = [int(line.split()[1]) for line in file if line.startswith(what + ":")][0]
         with open("/proc/%d/status" % self.shim_pid, encoding="ascii") as file:
             threads = [int(line.split()[1]) for line in file if line.startswith("Threads:")][0]
         return pss, threads, len(os.listdir("/proc/%d/fd" % self.shim_pid))

@@ -324,7 +324,23 @@ def _(c):
             h.true(last - first <= 20 * 64, "%d KiB for 20 containers" % (last - first))
 
 
-@h.test("shim: execs, terminals, connections and containers come and go; nothing grows")
+def says_back(io, word):
+    """A client attaches to a cat at a terminal, writes a line, and goes when it has come back."""
+    reader = os.open(io.paths["stdout"], os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reader, True)
+    with open(io.paths["stdin"], "wb", buffering=0) as writer, open(reader, "rb", 0) as output:
+        writer.write(word + b"\n")
+        heard = b""
+        while heard.count(word) < 2:  # the terminal's echo, and cat's
+            heard += output.read(100)
+
+
+def hang_up(io):
+    with open(io.paths["stdin"], "wb", buffering=0) as writer:
+        writer.write(b"\x04")  # the end of the input, at a terminal
+
+
+@h.test("shim: execs, terminals, clients, connections and containers come and go; nothing grows")
 def _(c):
     rounds = int(os.environ.get("SHIM_ROUNDS", "150"))
     box, other = c.sleeper(), c.bundle(["true"])
@@ -334,10 +350,14 @@ def _(c):
         def cycle(number):
             for terminal in (False, True):
                 name = "e%d%s" % (number, terminal)
-                io = s.stdio(name, terminal=terminal, stdin=True)
-                s.exec_start(box, name, ["true"], io)
-                s.call("ResizePty", enc(_1=box.id, _2=name, _3=80, _4=25))
-                s.wait(box, name)
+                io = s.stdio(name, terminal=terminal, stdin=True, readers=not terminal)
+                s.exec_start(box, name, ["cat"] if terminal else ["true"], io)
+                s.call("ResizePty", enc(_1=box.id, _2=name, _3=80 + number % 9, _4=25))
+                if terminal:
+                    for word in (b"one", b"two"):  # the second client attaches after the first
+                        says_back(io, word)
+                    hang_up(io)
+                h.eq(0, s.wait(box, name))
                 s.delete(box, name)
                 io.join()
                 for path in filter(None, io.paths.values()):
@@ -351,15 +371,17 @@ def _(c):
                 s.delete(other)
         for number in range(30):
             cycle(number)
-        shim.settle()  # the shim learns of the last closed connection a little later
-        before = s.memory()
+        shim.settle(1)  # it learns of the last closed connection, and gives back what it can
+        # Without the binary's own pages: how much of them is its part depends on who else runs it.
+        before, pss = s.memory("Pss_Anon"), s.memory()[0]
         for number in range(30, 30 + rounds):
             cycle(number)
-        shim.settle()
-        after = s.memory()
-        print("# before %s, after %s" % (before, after))
+        shim.settle(1)
+        after = s.memory("Pss_Anon")
+        print("# before %s, after %s; PSS %d and %d KiB" % (before, after, pss, s.memory()[0]))
         h.eq(before[2], after[2], "descriptors")
-        h.true(after[0] <= before[0] + 32, "PSS from %d to %d KiB" % (before[0], after[0]))
+        # The heap's most is reached late; the least block lost a cycle would be 160 KiB in 10,000.
+        h.true(after[0] <= before[0] + 64, "memory from %d to %d KiB" % (before[0], after[0]))
 
 
 if __name__ == "__main__":
