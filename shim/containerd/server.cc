@@ -154,10 +154,4 @@ void Server::settle(uint64_t id) {
   if (connections_.at(id)->ended) connections_.erase(id);
 }
 
-bool Server::is_flushed() const {
-  for (const auto& [id, connection] : connections_)
-    if (!connection->out.empty()) return false;
-  return true;
-}
-
 }  // namespace coracle::shim

@@ -36,10 +36,8 @@ class Server {
 
   void reply(Call call, std::string_view payload);
   void refuse(Call call, ttrpc::Code code, std::string_view message);
-  // No new connection; those that are there stay.
+  // No new connection, and who waits for one is turned away; those that are there stay.
   void stop_listening();
-  // Whether all answers given are with the kernel.
-  bool is_flushed() const;
 
  private:
   struct Connection {

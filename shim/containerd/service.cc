@@ -192,6 +192,7 @@ void Service::leave() {
   constexpr int kLastEventsMs = 2000;
   if (leaving_) return;
   leaving_ = true;
+  server_.stop_listening();
   events_.when_empty(kLastEventsMs, [this] { loop_.stop(); });
 }
 

@@ -160,6 +160,7 @@ void Service::create(Call call, std::string_view payload) {
   store::check_id(request->id);
   if (!request->bundle.starts_with('/'))
     throw Refusal(Code::kInvalidArgument, "bundle is no absolute path");
+  if (leaving_) throw Refusal(Code::kUnavailable, "the shim was told to end, and ends");
   if (containers_.count(request->id) != 0 || creating_.count(request->id) != 0)
     throw Refusal(Code::kAlreadyExists, cat("container ", request->id, ": already exists"));
   auto container = std::make_unique<Container>();

@@ -168,6 +168,26 @@ def _(c):
         h.eq(137, s.wait(other))
 
 
+@h.test("shim: told to end, it takes nobody and nothing more while the last events are on their way")
+def _(c):
+    box = c.sleeper()
+    with shim.Shim(c, box) as s:
+        s.run(box)
+        s.events.close()
+        s.kill(box)
+        s.wait(box)
+        s.delete(box)
+        s.call("Shutdown", enc(_1=box.id))
+        words = s.main.refused(shim.UNAVAILABLE, "Create", s.create_payload(box))
+        h.match("told to end", words)
+        try:
+            shim.Connection(s.address)
+            h.fail("a new connection was accepted")
+        except OSError:
+            pass
+        h.until(lambda: not s.pids(), "the end of the shim")
+
+
 @h.test("shim: shutdown is a no-op while there is a task")
 def _(c):
     box = c.sleeper()
