@@ -132,9 +132,6 @@ void validate_mount(const Mount& mount, const Where& where, bool user_namespace,
   } else if (mount.type.empty() && !only_changes(mount)) {
     fail(where / "type", "required unless the options have bind or rbind");
   }
-  for (size_t i = 0; i < mount.options.size(); ++i) {
-    if (mount.options[i].empty()) fail((where / "options")[i], "must not be empty");
-  }
   validate_mount_maps(mount, where, user_namespace);
 }
 

@@ -209,6 +209,7 @@ MountOptions parse_mount_options(const spec::Mount& mount, std::string_view orig
   MountOptions out;
   for (size_t i = 0; i < mount.options.size(); ++i) {
     const std::string_view option = mount.options[i];
+    if (option.empty()) continue;  // Podman 5 sends such with overlay mounts
     const std::string path = cat(origin, ".options[", i, "]");
     if (const Known* known = find_option(option)) {
       apply(*known, out);

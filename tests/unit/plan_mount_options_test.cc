@@ -113,6 +113,7 @@ TEST_CASE("mount options: bind, and what engines send with it") {
 TEST_CASE("mount options: what is unknown goes to the file system") {
   CHECK(data(parse({"mode=755", "size=65536k", "huge=never", "newinstance", "a=b=c", "e="})) ==
         "mode=755;size=65536k;huge=never;newinstance;a=b=c;e=;");
+  CHECK(data(parse({"mode=755", "", "ro"})) == "mode=755;");
   CHECK(error_of({"=x"}) == "mounts[2].options[0]: not an option: \"=x\"");
 }
 
