@@ -50,6 +50,8 @@ void write_state_root(const std::string& bundle, const std::string& root) {
 
 std::string read_state_root(const std::string& bundle) { return read_small(bundle, kStateRoot); }
 
+std::string address_of(const std::string& path) { return cat("unix://", path); }
+
 void write_address(const std::string& bundle, const std::string& address) {
   replace_small(bundle, kAddress, address);
 }

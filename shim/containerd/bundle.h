@@ -21,6 +21,8 @@ void write_state_root(const std::string& bundle, const std::string& root);
 // "" if there is none.
 std::string read_state_root(const std::string& bundle);
 
+// What containerd is told of a socket: "unix://PATH".
+std::string address_of(const std::string& path);
 // Replaced by rename: a reader sees the old or the new address, never half of one.
 void write_address(const std::string& bundle, const std::string& address);
 std::string read_address(const std::string& bundle);

@@ -12,6 +12,7 @@
 #include "runtime/sys/memory.h"
 #include "runtime/sys/protobuf.h"
 #include "runtime/sys/unix_socket.h"
+#include "shim/containerd/bundle.h"
 #include "shim/containerd/service.h"
 #include "shim/loop.h"
 #include "spec/error.h"
@@ -74,7 +75,8 @@ int serve(sys::Fd channel) {
   Loop loop;
   const sys::Fd signals = end_signals();
   Service service(loop, std::move(listener),
-                  {settings.name_space, settings.ttrpc_address, [path = settings.socket] {
+                  {settings.name_space, settings.ttrpc_address, address_of(settings.socket),
+                   [path = settings.socket] {
                      sys::unlink_at(sys::At::cwd(), path.c_str());  // gone already: as wanted
                    }});
   const Watch on_signal(loop, signals, EPOLLIN, [&](uint32_t) {

@@ -34,13 +34,45 @@ pid_t recorded_pid(const std::string& root, const std::string& id) {
   }
 }
 
-// A shim that serves others of the pod lives on with its socket.
-void remove_dead_socket(const std::string& address) {
-  constexpr std::string_view kScheme = "unix://";
-  if (!address.starts_with(kScheme)) return;
-  const std::string path = address.substr(kScheme.size());
+// Whether the shim was killed; its socket is then taken away. One that serves others of the pod
+// lives on.
+bool take_dead_socket(const std::string& address) {
+  const std::string scheme = address_of("");
+  if (!address.starts_with(scheme)) return false;
+  const std::string path = address.substr(scheme.size());
   const sys::Fd probe = sys::connect_path(path.c_str(), SOCK_STREAM | SOCK_NONBLOCK);
-  if (probe.error() == ECONNREFUSED) sys::unlink_at(sys::At::cwd(), path.c_str());
+  if (probe.error() != ECONNREFUSED) return false;
+  sys::unlink_at(sys::At::cwd(), path.c_str());
+  return true;
+}
+
+// Another container of the killed shim's, if it is one. A `delete` of its own, which containerd
+// before 2.0 sends, finds its exit on record.
+void remove_sibling(const std::string& root, const std::string& id, const std::string& address) {
+  std::string bundle;
+  Exit exit{0, kSignalled + SIGKILL, sys::now()};
+  try {
+    const store::Container container = store::Container::open(root, id);
+    bundle = container.record().bundle;
+    exit.pid = static_cast<uint32_t>(container.record().process.pid);
+  } catch (const Error& e) {  // its own `delete` was faster
+    log::debug(e.what());
+    return;
+  }
+  if (read_address(bundle) != address) return;
+  if (read_exit(bundle).pid == 0) write_exit(bundle, exit);
+  remove_container(root, id, cat(bundle, "/rootfs"));
+}
+
+// containerd from 2.0 on sends a `delete` for the pod's sandbox alone when its shim was killed.
+void remove_siblings(const std::string& root, const std::string& address) {
+  for (const std::string& id : store::list_ids({root, false, false})) {
+    try {
+      remove_sibling(root, id, address);
+    } catch (const Error& e) {
+      log::warning(cat("container ", id, " of the same pod: ", e.what()));
+    }
+  }
 }
 
 }  // namespace
@@ -57,7 +89,8 @@ void remove_leftovers(const Invocation& invocation) {
     exit = {static_cast<uint32_t>(pid), kSignalled + SIGKILL, sys::now()};
   }
   remove_container(root, invocation.id, cat(bundle, "/rootfs"));
-  remove_dead_socket(read_address(bundle));
+  const std::string address = read_address(bundle);
+  if (take_dead_socket(address)) remove_siblings(root, address);
   const std::string answer = delete_response(exit.pid, exit.status, exit.at);
   if (int r = sys::print(answer)) throw Error("standard output", r);
 }

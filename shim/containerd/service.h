@@ -24,6 +24,7 @@ class Service {
   struct Settings {
     std::string name_space;
     std::string ttrpc_address;  // path of containerd's socket for events
+    std::string address;        // the shim's own, as it is told to containerd
     std::function<void()> remove_socket;
   };
   Service(Loop& loop, sys::Fd listener, Settings settings);

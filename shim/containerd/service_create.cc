@@ -99,8 +99,10 @@ Outcome make_container(const CreateTask& task, const Options& options,
 
 // One that is to be restored gets its processes at the start.
 Outcome create_container(const CreateTask& task, const Options& options,
-                         const store::RootChoice& root) {
+                         const store::RootChoice& root, const std::string& address) {
   write_state_root(task.bundle, root.path);
+  // containerd from 2.0 on makes a pod's further containers without a `start` of their own.
+  if (read_address(task.bundle).empty()) write_address(task.bundle, address);
   const std::string rootfs = cat(task.bundle, "/rootfs");
   mount_rootfs(task.rootfs, rootfs);
   if (!task.checkpoint.empty()) return {};
@@ -178,7 +180,8 @@ void Service::create(Call call, std::string_view payload) {
   const Options& options = container->options;
   const store::RootChoice& root = container->root;
   children_.work(
-      files_of(streams), [&] { return create_container(*request, options, root); },
+      files_of(streams),
+      [&] { return create_container(*request, options, root, settings_.address); },
       [this, call, request](Outcome outcome) { created(call, *request, std::move(outcome)); });
   creating_[request->id] = std::move(container);
 }

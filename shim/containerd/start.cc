@@ -166,7 +166,7 @@ void start(const Invocation& invocation) {
   std::vector<std::string> told_by_create;
   const Options options = parse_options(input.options, told_by_create);
   const std::string path = socket_path(input, invocation, group_of(bundle));
-  const std::string address = cat("unix://", path);
+  const std::string address = address_of(path);
   const sys::Fd listener = listen(path);
   if (listener) {
     set_oom_score(daemon);

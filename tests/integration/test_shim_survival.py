@@ -89,6 +89,24 @@ def _(c):
         h.eq((0, 137), parts(s.invoke(box, "delete")))
 
 
+@h.test("shim of a pod killed: one delete clears all of it, and the others' still report 137")
+def _(c):
+    boxes = [c.sleeper() for _ in range(3)]
+    other = c.sleeper()
+    root = ["--root", c.path("shim-root", "test")]
+    with shim.Shim(c, boxes[0], group="pod-1") as s:
+        pids = [s.run(box) for box in boxes]
+        c.command(h.runtime() + root + ["run", "-d", "-b", other.path, other.id]).ok()
+        crash(s)
+        h.eq((pids[0], 137), parts(s.invoke(boxes[0], "delete")))
+        isolation.reap()
+        h.eq([], [box.id for box in boxes if os.path.exists(c.cgroup(box))], "cgroups")
+        h.eq([other.id], [n for n in os.listdir(c.path("shim-root", "test")) if n[0] != "."])
+        c.command(h.runtime() + root + ["delete", "--force", other.id]).ok()
+        h.eq([(pid, 137) for pid in pids[1:]],
+             [parts(s.invoke(box, "delete")) for box in boxes[1:]])
+
+
 @h.test("shim killed after the container's end: delete reports how it ended")
 def _(c):
     box = c.bundle(["sh", "-c", "exit 5"])
