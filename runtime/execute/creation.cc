@@ -127,6 +127,7 @@ void Creation::record_intent() {
   container_.emplace(store::Container::create_new(request_.root.path, request_.id));
   store::Record& record = container_->record();
   record.bundle = request_.bundle;
+  record.shim = request_.shim;
   record.rootfs = rootfs_;
   // What systemd is to make is the container's only once it is made (run of StartUnit).
   if (!systemd_) record.cgroup_path = cgroup_path_;

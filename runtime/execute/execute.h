@@ -30,6 +30,7 @@ struct CreateRequest {
   std::string cgroup_manager = "cgroupfs";  // or "disabled"
   std::optional<bool> rootless;             // --rootless: true, false, or auto
   std::string notify_socket;                // NOTIFY_SOCKET, or "": see notify.h
+  std::string shim;                         // address of the shim that creates it, or ""
   uint32_t preserve_fds = 0;
   bool no_pivot = false;
   bool no_new_keyring = false;

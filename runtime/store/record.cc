@@ -46,6 +46,7 @@ struct coracle::spec::Fields<coracle::store::Record> {
       field<&Record::cgroup_manager>("cgroupManager"),
       field<&Record::unit>("systemdUnit"),
       field<&Record::bus>("systemdBus"),
+      field<&Record::shim>("shim"),
       field<&Record::created>("created", kRequired),
       field<&Record::owner>("owner", kRequired),
       field<&Record::rootless>("rootless"),
@@ -103,6 +104,7 @@ std::string to_json(const Record& record) {
   json.add("cgroupPath", record.cgroup_path);
   json.add("cgroupManager", record.cgroup_manager);
   if (!record.unit.empty()) json.add("systemdUnit", record.unit).add("systemdBus", record.bus);
+  if (!record.shim.empty()) json.add("shim", record.shim);
   json.add("created", record.created);
   json.add("owner", record.owner);
   json.add("rootless", record.rootless);

@@ -37,6 +37,7 @@ struct Record {
   // long as cgroup_path is empty, a unit of that name may be somebody else's.
   std::string unit;
   std::string bus;
+  std::string shim;     // address of the shim that it is a child of, or ""
   std::string created;  // RFC 3339, nanoseconds, UTC
   uint32_t owner = 0;   // uid of who made it
   bool rootless = false;

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <optional>
 
 #include "runtime/log.h"
 #include "runtime/store/container.h"
@@ -24,44 +25,40 @@ using spec::Error;
 
 namespace {
 
-// 0 if there is no such container.
-pid_t recorded_pid(const std::string& root, const std::string& id) {
+// Nothing if there is no such container, which is the usual case.
+std::optional<store::Record> left_record(const std::string& root, const std::string& id) {
   try {
-    return store::Container::open(root, id).record().process.pid;
+    return store::Container::open(root, id).record();
   } catch (const Error& e) {
     log::debug(e.what());
-    return 0;
+    return std::nullopt;
   }
 }
 
-// Whether the shim was killed; its socket is then taken away. One that serves others of the pod
-// lives on.
+Exit killed(pid_t pid) { return {static_cast<uint32_t>(pid), kSignalled + SIGKILL, sys::now()}; }
+
+// Whether nobody serves there any more; a socket that was left is taken away. A shim that serves
+// others of the pod lives on.
 bool take_dead_socket(const std::string& address) {
   const std::string scheme = address_of("");
   if (!address.starts_with(scheme)) return false;
   const std::string path = address.substr(scheme.size());
   const sys::Fd probe = sys::connect_path(path.c_str(), SOCK_STREAM | SOCK_NONBLOCK);
-  if (probe.error() != ECONNREFUSED) return false;
-  sys::unlink_at(sys::At::cwd(), path.c_str());
-  return true;
+  if (probe.error() == ECONNREFUSED) sys::unlink_at(sys::At::cwd(), path.c_str());
+  return probe.error() == ECONNREFUSED || probe.error() == ENOENT;  // containerd 2 takes it away
 }
 
 // Another container of the killed shim's, if it is one. A `delete` of its own, which containerd
 // before 2.0 sends, finds its exit on record.
 void remove_sibling(const std::string& root, const std::string& id, const std::string& address) {
-  std::string bundle;
-  Exit exit{0, kSignalled + SIGKILL, sys::now()};
+  const std::optional<store::Record> record = left_record(root, id);
+  if (!record || record->shim != address) return;
   try {
-    const store::Container container = store::Container::open(root, id);
-    bundle = container.record().bundle;
-    exit.pid = static_cast<uint32_t>(container.record().process.pid);
-  } catch (const Error& e) {  // its own `delete` was faster
+    if (read_exit(record->bundle).pid == 0) write_exit(record->bundle, killed(record->process.pid));
+  } catch (const Error& e) {  // containerd has taken the bundle away, and asks no more
     log::debug(e.what());
-    return;
   }
-  if (read_address(bundle) != address) return;
-  if (read_exit(bundle).pid == 0) write_exit(bundle, exit);
-  remove_container(root, id, cat(bundle, "/rootfs"));
+  remove_container(root, id, cat(record->bundle, "/rootfs"));
 }
 
 // containerd from 2.0 on sends a `delete` for the pod's sandbox alone when its shim was killed.
@@ -84,13 +81,11 @@ void remove_leftovers(const Invocation& invocation) {
   std::string root = read_state_root(bundle);
   if (root.empty()) root = state_root("", invocation.name_space);
   Exit exit = read_exit(bundle);
-  if (exit.pid == 0) {
-    const pid_t pid = recorded_pid(root, invocation.id);
-    exit = {static_cast<uint32_t>(pid), kSignalled + SIGKILL, sys::now()};
-  }
+  const std::optional<store::Record> record = left_record(root, invocation.id);
+  if (exit.pid == 0) exit = killed(record ? record->process.pid : 0);
   remove_container(root, invocation.id, cat(bundle, "/rootfs"));
   const std::string address = read_address(bundle);
-  if (take_dead_socket(address)) remove_siblings(root, address);
+  if (take_dead_socket(address) && record) remove_siblings(root, address);
   const std::string answer = delete_response(exit.pid, exit.status, exit.at);
   if (int r = sys::print(answer)) throw Error("standard output", r);
 }

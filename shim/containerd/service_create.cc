@@ -69,8 +69,9 @@ void give_streams(const StreamOwner& owner) {
 }
 
 execute::CreateRequest create_request(const CreateTask& task, const Options& options,
-                                      const store::RootChoice& root) {
+                                      const store::RootChoice& root, const std::string& address) {
   execute::CreateRequest request;
+  request.shim = address;
   request.root = root;
   request.id = task.id;
   request.bundle = task.bundle;
@@ -83,8 +84,8 @@ execute::CreateRequest create_request(const CreateTask& task, const Options& opt
 
 // In a worker, whose standard streams the container's process gets.
 Outcome make_container(const CreateTask& task, const Options& options,
-                       const store::RootChoice& root) {
-  const execute::CreateRequest request = create_request(task, options, root);
+                       const store::RootChoice& root, const std::string& address) {
+  const execute::CreateRequest request = create_request(task, options, root, address);
   execute::Creation creation(request, false);
   const StreamOwner owner = owner_of_streams(options, creation.spec());
   give_streams(owner);
@@ -101,24 +102,23 @@ Outcome make_container(const CreateTask& task, const Options& options,
 Outcome create_container(const CreateTask& task, const Options& options,
                          const store::RootChoice& root, const std::string& address) {
   write_state_root(task.bundle, root.path);
-  // containerd from 2.0 on makes a pod's further containers without a `start` of their own.
-  if (read_address(task.bundle).empty()) write_address(task.bundle, address);
   const std::string rootfs = cat(task.bundle, "/rootfs");
   mount_rootfs(task.rootfs, rootfs);
   if (!task.checkpoint.empty()) return {};
   try {
-    return make_container(task, options, root);
+    return make_container(task, options, root, address);
   } catch (...) {
     if (!task.rootfs.empty()) unmount_rootfs(rootfs);
     throw;
   }
 }
 
-Outcome restore_container(const Container& container, const std::string& work_path) {
+Outcome restore_container(const Container& container, const std::string& work_path,
+                          const std::string& address) {
   const CreateTask task = {
       .id = container.id, .bundle = container.bundle, .rootfs = {}, .stdio = container.init.stdio};
   execute::RestoreRequest request;
-  request.create = create_request(task, container.options, container.root);
+  request.create = create_request(task, container.options, container.root, address);
   request.create.detach = true;
   request.images.image_path = container.checkpoint;
   request.images.work_path = work_path;
@@ -243,7 +243,8 @@ void Service::start_init(Call call, Container& container) {
     const std::string& chosen = container.options.criu_work_path;
     const std::string work_path = chosen.empty() ? container.criu_work() : chosen;
     children_.work(
-        files_of(*container.init.streams), [&] { return restore_container(container, work_path); },
+        files_of(*container.init.streams),
+        [&] { return restore_container(container, work_path, settings_.address); },
         std::move(done));
   } else {
     children_.work(

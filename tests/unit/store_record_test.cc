@@ -26,6 +26,7 @@ Record full_record() {
   r.cgroup_manager = "systemd";
   r.unit = "docker-c1.scope";
   r.bus = "unix:path=/run/systemd/private";
+  r.shim = "unix:///run/containerd/s/1";
   r.created = "2026-11-21T00:26:08.452607038Z";
   r.owner = 4294967294u;
   r.rootless = true;
@@ -57,6 +58,7 @@ TEST_CASE("record: what was written is read back") {
   CHECK(b.cgroup_manager == a.cgroup_manager);
   CHECK(b.unit == a.unit);
   CHECK(b.bus == a.bus);
+  CHECK(b.shim == a.shim);
   CHECK(b.created == a.created);
   CHECK(b.owner == a.owner);
   CHECK(b.rootless);
