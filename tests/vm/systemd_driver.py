@@ -228,6 +228,19 @@ def _():
     box.delete()
 
 
+@test("update: what is idle no more does not become idle again")
+def _():
+    box = Box(cpu={"shares": 512}).up()
+    run(CORACLE, "update", "--cpu-idle", "1", box.id).ok()
+    equal("1", box.file("cpu.idle"))
+    run(CORACLE, "update", "--cpu-idle", "0", box.id).ok()
+    for _ in range(2):
+        equal(("0", "100", "100"),
+              (box.file("cpu.idle"), box.file("cpu.weight"), show(box.unit, "CPUWeight")))
+        run(CORACLE, "update", "--cpu-quota", "50000", box.id).ok()
+    box.delete()
+
+
 # ---- devices -------------------------------------------------------------------------------------
 
 @test("device rules outlive systemctl daemon-reload, also in between")
