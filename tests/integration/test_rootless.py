@@ -165,6 +165,14 @@ def _(c):
     h.match(r"^4\ncrw", user.run(box).ok().out)
 
 
+@h.test("a configured /dev/ptmx is the link, as in every container")
+def _(c):
+    user = User(c)
+    box = user.bundle(["readlink", "/dev/ptmx"], lambda config: config["linux"].update(
+        devices=[{"type": "c", "path": "/dev/ptmx", "major": 5, "minor": 2}]))
+    h.eq("pts/ptmx\n", user.run(box).ok().out)
+
+
 @h.test("lowering oom_score_adj is a warning")
 def _(c):
     user = User(c)
