@@ -240,6 +240,13 @@ Cgroup open(const Fd& mount, std::string_view path) {
   return cgroup;
 }
 
+void check_unused(const Fd& mount, std::string_view path) {
+  const Cgroup cgroup = try_open(mount, path);
+  if (cgroup.dir) return refuse_used(cgroup);
+  if (cgroup.dir.error() != ENOENT)
+    throw Error(cat("cannot open cgroup ", path), cgroup.dir.error());
+}
+
 Cgroup make(const Fd& mount, std::string_view path, const Names& controllers) {
   const size_t found = make_levels(mount, path);
   try {

@@ -39,8 +39,12 @@ Cgroup open(const sys::Fd& mount, std::string_view path);
 // The same, but `dir` holds -errno where it cannot be opened.
 Cgroup try_open(const sys::Fd& mount, std::string_view path);
 
+// Refuses a cgroup that exists and has processes (another container's?) or is frozen (what were
+// put there would wait for ever).
+void check_unused(const sys::Fd& mount, std::string_view path);
+
 // Makes `path` (as settle_path gives it) and whatever is missing above it, mode 0755, and sees to
-// it that the controllers are there. Refuses a cgroup that exists and has processes or is frozen.
+// it that the controllers are there. Refuses a cgroup that is not unused, as check_unused() does.
 // On an error nothing stays behind.
 //
 // Cost where the parent exists and no controller is asked for: mkdirat and openat2. If something

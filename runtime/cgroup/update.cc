@@ -49,6 +49,18 @@ void complete_memory(const Cgroup& cgroup, spec::LinuxMemory& memory) {
   if (limit > 0) memory.limit = limit;
 }
 
+// A cgroup that is idle no more has a weight of 100. This is said and not left to the kernel, for
+// systemd has to know of it: else it makes the cgroup idle again at the next occasion.
+void complete_idle(const Cgroup& cgroup, std::vector<plan::LimitWrite>& writes) {
+  std::string origin;
+  for (const plan::LimitWrite& write : writes) {
+    if (write.file == "cpu.weight") return;
+    if (write.file == "cpu.idle" && write.value == "0") origin = write.origin;
+  }
+  if (origin.empty() || number(read(cgroup, "cpu.idle")) != 1) return;
+  writes.push_back({"cpu.weight", "100", 0, origin});
+}
+
 }  // namespace
 
 spec::LinuxResources complete(const Cgroup& cgroup, const spec::LinuxResources& request) {
@@ -63,6 +75,7 @@ std::vector<plan::LimitWrite> update_writes(const sys::Fd& mount, const Cgroup& 
                                             plan::Warnings& warnings) {
   const spec::LinuxResources resources = complete(cgroup, request);
   auto writes = plan::limit_writes(resources, available_controllers(mount), warnings);
+  complete_idle(cgroup, writes);
   if (request.memory) check_memory(cgroup, *request.memory);
   return writes;
 }

@@ -109,14 +109,24 @@ static bool exists(const std::string& path) {
   return sys::stat_at(sys::At::cwd(), path.c_str(), st) == 0;
 }
 
+// The name that mountinfo has: criu goes up from it, name by name, to the mount that it is of.
+static std::string real_source(const spec::Mount& mount, const std::string& bundle,
+                               const std::string& origin) {
+  const std::string source = source_of(mount, bundle);
+  std::string real;
+  const sys::Fd file = sys::open_at(sys::At::cwd(), source.c_str(), O_PATH);
+  const int r = file ? sys::path_of(file, real) : -file.error();
+  if (r < 0) throw Error::at(cat(origin, ".source"), Error(source, r).what());
+  return real;
+}
+
 std::vector<Pair> external_mounts_for(const spec::Spec& spec, const std::string& bundle) {
   std::vector<Pair> list;
   for (size_t i = 0; i < spec.mounts.size(); ++i) {
     const spec::Mount& mount = spec.mounts[i];
     if (!spec::is_bind(mount)) continue;
-    list.push_back({spec::clean_path(mount.destination), source_of(mount, bundle)});
-    if (!exists(list.back().second))
-      throw Error::at(cat("mounts[", i, "].source"), cat(list.back().second, " does not exist"));
+    list.push_back(
+        {spec::clean_path(mount.destination), real_source(mount, bundle, cat("mounts[", i, "]"))});
   }
   for (const std::string& path : plan::device_paths(spec))
     if (exists(path)) list.push_back({path, path});  // /dev/null, and with it what masks files

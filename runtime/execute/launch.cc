@@ -66,6 +66,7 @@ struct Launcher {
   const int32_t* slots;
   uint32_t join_count;
   const char* time_offsets;
+  bool user_first;  // kCloneUserFirst
   clone_args args;
   const Trampoline* trampoline;
   Outcome* outcome;
@@ -160,6 +161,15 @@ CORACLE_ON_CHILD_STACK int launcher_main(void* argument) {
       return 1;
     }
   }
+  uint64_t made = 0;
+  if (l.user_first) {
+    made = CLONE_NEWUSER;
+    const long r = syscall(__NR_unshare, made);
+    if (r < 0) {
+      *l.outcome = {r, -1, -1};
+      return 1;
+    }
+  }
   if (l.time_offsets != nullptr) {
     const long r = init::enter_time_namespace(l.time_offsets);
     if (r < 0) {
@@ -167,7 +177,7 @@ CORACLE_ON_CHILD_STACK int launcher_main(void* argument) {
       return 1;
     }
   }
-  l.args.flags |= CLONE_PARENT;
+  l.args.flags = (l.args.flags & ~made) | CLONE_PARENT;
   l.args.exit_signal = 0;  // the parent's: SIGCHLD
   const long pid = syscall(__NR_clone3, &l.args, sizeof(l.args));
   if (pid == 0) enter_init(*l.trampoline);
@@ -312,6 +322,7 @@ Child launch(const Launch& l) {
                       trampoline.slots,
                       l.clone.join.count,
                       view.c_str(l.clone.time_offsets),
+                      (l.clone.flags & plan::kCloneUserFirst) != 0,
                       args,
                       &trampoline,
                       nullptr};

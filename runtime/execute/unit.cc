@@ -93,6 +93,7 @@ void Creation::run(const plan::StartUnit& p) {
   for (uint32_t i = 0; i < p.controllers.count; ++i)
     controllers.push_back(v.str(v.list<plan::Ref>(p.controllers)[i]));
   cgroup_mount_ = cgroup::open_mount();
+  cgroup::check_unused(cgroup_mount_, path);
   start_unit(unit);
   container_->record().cgroup_path = path;
   systemd_.reset();  // or signals that nobody reads would pile up while a container runs

@@ -22,6 +22,7 @@ static constexpr DefaultDevice kDefaultDevices[] = {
     {"/dev/random", 1, 8}, {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0},
 };
 static constexpr uint32_t kDefaultMode = 0666;
+static constexpr char kPtmx[] = "/dev/ptmx";
 
 // A /dev that is bound from the host has all it needs, and is not ours to fill.
 static bool dev_is_bound(const Draft& d) {
@@ -65,7 +66,7 @@ static void add_configured(Draft& d, size_t index) {
   }
   node.uid = device.uid.value_or(0);
   node.gid = device.gid.value_or(0);
-  d.b.init(origin, node);
+  if (path != kPtmx) d.b.init(origin, node);  // there the link comes, and a node may be a bind
 }
 
 std::vector<std::string> device_paths(const spec::Spec& spec) {
@@ -100,7 +101,7 @@ void add_devices(Draft& d) {
   add_link(d, "/dev/core", "/proc/kcore", false);
   for (size_t i = 0; i < d.spec.linux->devices.size(); ++i) add_configured(d, i);
   // Last, and in place of whatever is there: an image's own ptmx node would be the host's.
-  add_link(d, "/dev/ptmx", "pts/ptmx", true);
+  add_link(d, kPtmx, "pts/ptmx", true);
 }
 
 }  // namespace coracle::plan

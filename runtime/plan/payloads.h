@@ -119,6 +119,8 @@ inline constexpr uint32_t kCloneInUserns = 4;
 // The joined user namespace is left for the child: the launcher needs the host's rights to have it
 // born in a cgroup that the container owns (cgroup-v2.rst, "Delegation Containment").
 inline constexpr uint32_t kCloneUserLast = 8;
+// The new user namespace is made by the launcher, whom it gives the right to make a time namespace.
+inline constexpr uint32_t kCloneUserFirst = 16;
 struct IdMaps {  // write /proc/PID/{uid_map,setgroups,gid_map} and let the init go on to its exec
   Ref uid_map;
   Ref gid_map;

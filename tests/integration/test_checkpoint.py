@@ -141,13 +141,15 @@ def _(c):
 @h.test("binds, masks and namespaces by path are named to criu, the same way on both sides")
 def _(c):
     os.mkdir(c.path("data"))
+    os.symlink("data", c.path("data-link"))
     shared = subprocess.Popen(["unshare", "-n", "-i", "sleep", "1000"])
     c.children.append(shared)
     h.until(lambda: os.readlink("/proc/%d/ns/ipc" % shared.pid) != os.readlink("/proc/self/ns/ipc"),
             "the namespaces")
 
     def edit(config):
-        config["mounts"].append(bind(c.path("data"), "/link/data"))
+        config["mounts"] += [bind(c.path("data"), "/link/data"), bind(".", "/bundle"),
+                             bind(c.path("data-link/."), "/data")]
         namespace(config, "network", "/proc/%d/ns/net" % shared.pid)
         namespace(config, "ipc", "/proc/%d/ns/ipc" % shared.pid)
     h.only_ours("criu is called in another way")
@@ -164,7 +166,8 @@ def _(c):
     os.rmdir(box.file("real/data"))
     restore(c, box, criu).ok()
     options = criu.options(RESTORE)
-    for wanted in ("23=/link/data|" + c.path("data"), "23=/dev/null|/dev/null",
+    for wanted in ("23=/link/data|" + c.path("data"), "23=/bundle|" + box.path,
+                   "23=/data|" + c.path("data"), "23=/dev/null|/dev/null",
                    "39=ipc|/proc/%d/ns/ipc" % shared.pid):
         has_option(options, wanted)
     h.true(any(o.startswith("27=extRootNetNS|") for o in options), "no network in %s" % options)

@@ -153,7 +153,8 @@ def _(c):
 
     def edit(config):
         config["mounts"] += [bind(c.path("one"), "/test"), bind(c.path("two"), "/test/for/nested"),
-                             bind(c.path("three"), "/link"), bind(c.path("file"), "/etc/file", "ro")]
+                             bind(c.path("three"), "/link"), bind(c.path("file"), "/etc/file", "ro"),
+                             bind(".", "/bundle")]
     box, pipes = c.bundle(["sh", "-c", COUNT], edit), Pipes(c)
     os.makedirs(box.file("real", "conf"))
     os.symlink("/real/conf", box.file("link"))
@@ -169,6 +170,7 @@ def _(c):
     pipes.in_order()
     h.eq("new\n", c.exec(box, "ls", "/test/for/nested").ok().out)
     h.eq("contents\n", c.exec(box, "cat", "/etc/file").ok().out)
+    h.eq("/bundle/config.json\n", c.exec(box, "ls", "/bundle/config.json").ok().out)
     c.exec(box, "sh", "-c", "echo x >/etc/file").fails()
 
 

@@ -54,6 +54,32 @@ def _(c):
     h.eq(["7", "8 9"], out[2:])
 
 
+def offset_clock(config):
+    namespace(config, "time")
+    config["linux"]["timeOffsets"] = {"boottime": {"secs": 1000000, "nanosecs": 5}}
+
+
+@h.test("clock offsets: his user namespace has a time namespace", needs=("time_namespace",))
+def _(c):
+    user, line = User(c), ["boottime", "1000000", "5"]
+    box = user.bundle(["grep", "boottime", "/proc/self/timens_offsets"], offset_clock)
+    h.eq(line, user.run(box).ok().out.split())
+    box = user.bundle(["sleep", "1000"], offset_clock)
+    user.rt("run", "-d", "-b", box.path, box.id).ok()
+    h.eq(line, user.rt("exec", box.id, "grep", "boottime", "/proc/self/timens_offsets").ok().out.split())
+    user.rt("delete", "--force", box.id).ok()
+
+
+@h.test("clock offsets with ids from /etc/subuid", needs=("newuidmap", "time_namespace"))
+def _(c):
+    user = User(c, ids=True)
+    box = user.bundle(["cat", "/proc/self/uid_map", "/proc/self/timens_offsets"],
+                      lambda config: (more_ids(config), offset_clock(config)))
+    out = user.run(box).ok().out.splitlines()
+    h.eq([(0, UID, 1), (1, FIRST, COUNT)], uid_map("\n".join(out[:2])))
+    h.eq(["boottime", "1000000", "5"], out[3].split())
+
+
 @h.test("a single id that is not his own is for newuidmap too", needs=("newuidmap",))
 def _(c):
     user = User(c, ids=True)
@@ -137,6 +163,14 @@ def _(c):
     user = User(c)
     box = user.bundle(["sh", "-c", "echo x > /dev/null; head -c 4 /dev/zero | wc -c; ls -l /dev/null"])
     h.match(r"^4\ncrw", user.run(box).ok().out)
+
+
+@h.test("a configured /dev/ptmx is the link, as in every container")
+def _(c):
+    user = User(c)
+    box = user.bundle(["readlink", "/dev/ptmx"], lambda config: config["linux"].update(
+        devices=[{"type": "c", "path": "/dev/ptmx", "major": 5, "minor": 2}]))
+    h.eq("pts/ptmx\n", user.run(box).ok().out)
 
 
 @h.test("lowering oom_score_adj is a warning")
@@ -231,9 +265,6 @@ refused("a network device",
             netDevices={"eth0": {}})), "CAP_NET_ADMIN")
 refused("an idmapped mount",
         lambda config: config["mounts"].append(bind("/tmp", "/x", "idmap")), "CAP_SYS_ADMIN")
-refused("clock offsets",
-        lambda config: (namespace(config, "time"), config["linux"].update(
-            timeOffsets={"boottime": {"secs": 1}})), "CAP_SYS_ADMIN")
 refused("a hard limit above his own",
         lambda config: config["process"].update(rlimits=[
             {"type": "RLIMIT_NOFILE", "hard": 1 << 30, "soft": 1 << 30}]), "CAP_SYS_RESOURCE")

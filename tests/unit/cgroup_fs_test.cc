@@ -82,6 +82,26 @@ TEST_CASE("make: an existing cgroup has to be empty and thawed") {
   CHECK(tree.exists("c"));
 }
 
+TEST_CASE("what somebody else makes has to be missing, or empty and thawed") {
+  FakeTree tree;
+  cgroup::check_unused(tree.mount, "/c");
+  cgroup::check_unused(tree.mount, "/a/c");
+  CHECK_FALSE(tree.exists("c"));
+  tree.directory("c");
+  tree.file("c/cgroup.events", "populated 0\nfrozen 0\n");
+  cgroup::check_unused(tree.mount, "/c");
+  tree.file("c/cgroup.events", "populated 0\nfrozen 1\n");
+  CHECK(error_of([&] { cgroup::check_unused(tree.mount, "/c"); }) ==
+        "container's cgroup unexpectedly frozen: /c");
+  tree.file("c/cgroup.events", "populated 1\nfrozen 0\n");
+  tree.file("c/cgroup.procs", "7\n");
+  CHECK(error_of([&] { cgroup::check_unused(tree.mount, "/c"); }) ==
+        "container's cgroup is not empty: 1 process(es) found in /c");
+  tree.file("file");
+  CHECK(error_of([&] { cgroup::check_unused(tree.mount, "/file/c"); }) ==
+        "cannot open cgroup /file/c: Not a directory");
+}
+
 TEST_CASE("controllers that are there already cost one read") {
   FakeTree tree;
   tree.directory("c");

@@ -2,6 +2,7 @@
 
 #include "runtime/cgroup/update.h"
 #include "spec/error.h"
+#include "spec/text.h"
 #include "tests/unit/cgroup_tree.h"
 
 using namespace coracle;
@@ -71,6 +72,34 @@ TEST_CASE("a limit below what is in use is refused when asked, before anything i
   r.memory->checkBeforeUpdate.reset();
   f.update(r);
   CHECK(f.tree.read("c/memory.max") == "4000\n");
+}
+
+TEST_CASE("what is idle no more has the weight that the kernel gives it, for systemd to know") {
+  Fixture f;
+  const auto writes = [&](const spec::LinuxResources& r) {
+    std::string out;
+    for (const auto& write : cgroup::update_writes(f.tree.mount, f.cgroup, r, f.warnings))
+      out += spec::cat(write.file, "=", write.value, " ", write.origin, "\n");
+    return out;
+  };
+  spec::LinuxResources r;
+  r.cpu.emplace();
+  r.cpu->idle = 0;
+  const std::string by_cpu = "cpu.idle=0 linux.resources.cpu.idle\n";
+  CHECK(writes(r) == by_cpu);  // an old kernel without the file
+  f.tree.file("c/cpu.idle", "0\n");
+  CHECK(writes(r) == by_cpu);
+  f.tree.file("c/cpu.idle", "1\n");
+  CHECK(writes(r) == by_cpu + "cpu.weight=100 linux.resources.cpu.idle\n");
+  r.cpu->shares = 100;
+  CHECK(writes(r) == by_cpu + "cpu.weight=17 linux.resources.cpu.shares\n");
+  r.cpu->shares.reset();
+  r.cpu->idle = 1;
+  CHECK(writes(r) == "cpu.idle=1 linux.resources.cpu.idle\n");
+  r.cpu.reset();
+  const std::string by_name = "linux.resources.unified[\"cpu.idle\"]\n";
+  r.unified = {{"cpu.idle", "0"}};
+  CHECK(writes(r) == "cpu.idle=0 " + by_name + "cpu.weight=100 " + by_name);
 }
 
 TEST_CASE("real: a controller that create did not need is enabled") {

@@ -181,6 +181,27 @@ def _():
     box.delete()
 
 
+@test("a cgroup that is there already: refused if in use or frozen, and left as it is")
+def _():
+    box = Box()
+    os.makedirs(box.cgroup)
+    with open(box.cgroup + "/cgroup.freeze", "w", encoding="ascii") as file:
+        file.write("1")
+    for command in ("create", "run"):
+        box.make(command, timeout=60).fails("container's cgroup unexpectedly frozen")
+        need(not loaded(box.unit), "no unit")
+        equal("1", box.file("cgroup.freeze"))
+    with open(box.cgroup + "/cgroup.freeze", "w", encoding="ascii") as file:
+        file.write("0")
+    box.up()
+    second = Box()
+    second.linux["cgroupsPath"] = box.linux["cgroupsPath"]
+    for command in ("create", "run"):
+        second.make(command).fails("container's cgroup is not empty")
+    equal([str(box.state()["pid"])], box.file("cgroup.procs").split(), "who is in the cgroup")
+    box.delete()
+
+
 # ---- update --------------------------------------------------------------------------------------
 
 @test("update: the new limits are in both places, exactly, and stay there")
@@ -204,6 +225,19 @@ def _():
     equal("max", box.file("memory.max"))
     equal("infinity", show(box.unit, "MemoryMax"))
     equal("max", box.file("pids.max"))
+    box.delete()
+
+
+@test("update: what is idle no more does not become idle again")
+def _():
+    box = Box(cpu={"shares": 512}).up()
+    run(CORACLE, "update", "--cpu-idle", "1", box.id).ok()
+    equal("1", box.file("cpu.idle"))
+    run(CORACLE, "update", "--cpu-idle", "0", box.id).ok()
+    for _ in range(2):
+        equal(("0", "100", "100"),
+              (box.file("cpu.idle"), box.file("cpu.weight"), show(box.unit, "CPUWeight")))
+        run(CORACLE, "update", "--cpu-quota", "50000", box.id).ok()
     box.delete()
 
 
