@@ -212,7 +212,7 @@ def _(c):
         total = faults.count(c, args)
         c.rt("delete", "--force", box.id).ok()
     points = Points(c)
-    for number in range(20, total + 1, faults.STRIDE):
+    for number in range(20, total + 1, min(faults.STRIDE, 15)):
         with Devices():
             before = link("wire0")
             strike = Strike(c, ["-n", str(number), "-e", "EIO"], args)
@@ -234,7 +234,7 @@ def _(c):
         total = faults.count(c, args)
         c.rt("delete", "--force", box.id).ok()
     points = Points(c)
-    for number in range(60, total + 1, 5 * faults.STRIDE):
+    for number in range(60, total + 1, min(5 * faults.STRIDE, 15)):
         with Devices():
             strike = Strike(c, ["-n", str(number), "-k"], args)
             if strike.hung:
