@@ -353,7 +353,7 @@ def _(c):
     checkpoint(c, box, criu).ok()
     child = c.background("restore", "-b", box.path, "--image-path", c.path("images"), box.id,
                          env=criu.env())
-    h.until(lambda: c.rt("state", box.id).status == 0 and c.status(box) == "running",
+    h.until(lambda: '"running"' in c.rt("state", box.id).out,  # for a moment there is no record
             "the container to run")
     child.send_signal(signal.SIGTERM)
     h.eq(128 + signal.SIGTERM, child.wait(10))
