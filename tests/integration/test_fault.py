@@ -18,6 +18,7 @@ ERRNOS = os.environ.get("FAULT_ERRNOS", "EIO EINTR ENOMEM").split()
 RESTARTED = {"x86_64": {"0", "1", "7", "19", "20", "42", "43", "45", "46", "47", "61", "73", "202",
                         "232", "247", "271", "281", "288"}}.get(os.uname().machine, set())
 OPENAT2 = "437"
+ARCH_PRCTL = "158"
 
 
 def killed_at_every_call(c, args_of, prepare, box):
@@ -166,6 +167,8 @@ def verdict(strike, error):
     """None, or what is wrong with the outcome of a run in which one call failed."""
     if strike.hung:
         return "hung: " + strike.words()
+    if strike.fields.get("syscalls") == "1" and strike.fields.get("hit") == ARCH_PRCTL:
+        return None  # musl's own start: without its thread pointer it ends the process
     if strike.fields.get("status", "").startswith("signal"):
         return "crashed: " + strike.words()
     if strike.status == 0:
