@@ -23,16 +23,23 @@ def docker(t, command, **more):
     return t.sh("docker " + command, **more)
 
 
-def make_default(t):
-    """Builds and services take no --runtime: until the scenario's end it is the daemon's own."""
+def reconfigure(t, settings, back="systemctl kill -s HUP docker"):
+    """Adds to what the daemon was started with, until the scenario's end; `back`: how it then
+    learns that they are gone."""
     docker(t, "version").ok()
     with open(DAEMON, encoding="utf-8") as file:
         config = json.load(file)
-    config["default-runtime"] = t.runtime
+    for key, value in settings.items():
+        config[key] = {**config.get(key, {}), **value} if isinstance(value, dict) else value
     with open("/etc/docker/daemon.json", "w", encoding="utf-8") as file:
         json.dump(config, file)
-    t.finally_sh("cp %s /etc/docker/daemon.json; systemctl kill -s HUP docker" % DAEMON)
+    t.finally_sh("cp %s /etc/docker/daemon.json; %s" % (DAEMON, back))
     t.sh("systemctl kill -s HUP docker").ok()
+
+
+def make_default(t):
+    """Builds and services take no --runtime: until the scenario's end it is the daemon's own."""
+    reconfigure(t, {"default-runtime": t.runtime})
     t.until("docker info -f '{{.DefaultRuntime}}'", t.runtime, 30)
 
 
@@ -44,13 +51,7 @@ def with_shim(t):
         raise Skip("Docker before 23 knows no runtimeType")
     if not os.path.exists("/usr/local/bin/containerd-shim-coracle-v2"):
         os.symlink("coracle", "/usr/local/bin/containerd-shim-coracle-v2")
-    with open(DAEMON, encoding="utf-8") as file:
-        config = json.load(file)
-    config["runtimes"]["shim"] = {"runtimeType": "io.containerd.coracle.v2"}
-    with open("/etc/docker/daemon.json", "w", encoding="utf-8") as file:
-        json.dump(config, file)
-    t.finally_sh("cp %s /etc/docker/daemon.json; systemctl kill -s HUP docker" % DAEMON)
-    t.sh("systemctl kill -s HUP docker").ok()
+    reconfigure(t, {"runtimes": {"shim": {"runtimeType": "io.containerd.coracle.v2"}}})
     t.until("docker info -f '{{json .Runtimes}}'", '"shim"', 30)
 
 
@@ -278,16 +279,9 @@ def _(t):
 def _(t):
     name = t.name("d")
     t.finally_sh("docker rm -f " + name)
-    docker(t, "version").ok()
-    with open(DAEMON, encoding="utf-8") as file:
-        config = json.load(file)
-    config["live-restore"] = True
-    with open("/etc/docker/daemon.json", "w", encoding="utf-8") as file:
-        json.dump(config, file)
-    # A signal would not do: a setting that is no longer there stays as it was.
     restart = "systemctl reset-failed docker; systemctl restart docker"  # however often in a minute
-    t.finally_sh("cp %s /etc/docker/daemon.json; %s" % (DAEMON, restart))
-    t.sh("systemctl kill -s HUP docker").ok()
+    # A signal would not do in the end: a setting that is no longer there stays as it was.
+    reconfigure(t, {"live-restore": True}, restart)
     t.until("docker info -f '{{.LiveRestoreEnabled}}'", "true", 30)
     docker(t, "run -d --network none --name %s IMAGE sleep 1000" % name).ok()
     t.sh(restart, timeout=200).ok()
