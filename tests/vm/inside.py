@@ -24,6 +24,7 @@ MODULES = ("direct", "ctr", "cri", "podman", "podman_settings", "rootless", "bui
            "docker", "devices", "words")
 PEERS = ("crun", "runc")
 PLACE = "/usr/local/bin/coracle"
+SHIM = "/usr/local/bin/containerd-shim-coracle-v2"
 SAID = {}  # title -> runtime -> how failures were worded
 
 
@@ -75,6 +76,8 @@ def put(source, target):
 def install(binary, build):
     """The runtime, the engines' configuration for it, and the scenarios' helper."""
     put(binary, PLACE)
+    if not os.path.exists(SHIM):
+        os.symlink(os.path.basename(PLACE), SHIM)
     build = build or os.path.dirname(os.path.dirname(binary))
     os.makedirs(s.DATA, exist_ok=True)
     put(os.path.join(build, "tests", "integration", "probe"), s.PROBE)

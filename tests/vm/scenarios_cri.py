@@ -9,7 +9,6 @@ from scenario import ROOTFS, equal, fail, read, scenario
 
 TESTS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "integration")
 SOCKET = "/run/containerd/containerd.sock"
-SHIM = "/usr/local/bin/containerd-shim-coracle-v2"
 CONFIG = "/etc/containerd/config.toml"
 LOGS = "/var/log/coracle-pods"
 CRI = 'plugins."io.containerd.grpc.v1.cri"'
@@ -49,8 +48,6 @@ def node(t):
     containerd, cri, _ = tests()
     if "kubelet" in t.shared:
         return t.shared["kubelet"]
-    if not os.path.exists(SHIM):
-        os.symlink("coracle", SHIM)
     os.makedirs("/etc/containerd", exist_ok=True)
     shutil.rmtree(LOGS, ignore_errors=True)  # another runtime's pods have the same names
     os.makedirs(LOGS)
