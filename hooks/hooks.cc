@@ -1,8 +1,7 @@
 #include "hooks/hooks.h"
 
-#include <optional>
+#include <unistd.h>
 
-#include "hooks/container.h"
 #include "hooks/run.h"
 #include "spec/error.h"
 #include "spec/names.h"
@@ -14,20 +13,21 @@ namespace {
 using spec::cat;
 using spec::Error;
 
-void run_one(Kind kind, const spec::Hook& hook, std::string_view state, const Options& options) {
+Program program_of(const spec::Hook& hook) {
+  Program program{std::string(hook.path),
+                  {hook.args.begin(), hook.args.end()},
+                  {hook.env.begin(), hook.env.end()}};
+  if (program.args.empty()) program.args.push_back(program.path);
+  if (hook.env.empty())
+    for (char** entry = environ; *entry != nullptr; ++entry) program.env.emplace_back(*entry);
+  return program;
+}
+
+void run_one(const spec::Hook& hook, std::string_view state, const Options& options) {
   Command command;
-  command.path = hook.path;
-  command.args.assign(hook.args.begin(), hook.args.end());
-  if (command.args.empty()) command.args.push_back(command.path);
-  command.env.assign(hook.env.begin(), hook.env.end());
-  if (kind == Kind::kStartContainer && hook.env.empty()) command.env = options.program_env;
-  command.directory = kind == Kind::kStartContainer ? "/" : std::string(options.bundle);
-  std::optional<Entry> entry;
-  if (kind == Kind::kCreateContainer || kind == Kind::kStartContainer) {
-    if (!options.container) throw Error("has no container to run in");
-    entry.emplace(*options.container, kind == Kind::kStartContainer);
-    entry->prepare(command);
-  }
+  command.program = program_of(hook);
+  command.directory = options.bundle;
+  command.start = options.start;
   command.output_copy = options.output;
   command.error_copy = options.error;
   std::string complaint = run(command, state, hook.timeout.value_or(0));
@@ -42,7 +42,7 @@ void run_hooks(Kind kind, const std::vector<spec::Hook>& hooks, std::string_view
                const Options& options, std::vector<std::string>& warnings) {
   for (size_t i = 0; i < hooks.size(); ++i) {
     try {
-      run_one(kind, hooks[i], state, options);
+      run_one(hooks[i], state, options);
     } catch (Error& error) {
       error.wrap(cat("error running ", name_of(kind), " hook #", i, ": ", hooks[i].path));
       // "If any poststop hook fails, the runtime MUST log a warning, but the remaining hooks and

@@ -4,13 +4,13 @@
 //   kind             runs in                  its path is of   a failure
 //   prestart         runtime's namespaces     the runtime      throws
 //   createRuntime    runtime's                the runtime      throws
-//   createContainer  container's, not pid     the runtime      throws
+//   createContainer  container's              the runtime      throws
 //   startContainer   container's              the container    throws
 //   poststart        runtime's                the runtime      throws
 //   poststop         runtime's                the runtime      a warning; the next one runs
 //
 // Each hook gets the state document on its standard input, exactly the configured arguments and
-// environment (startContainer without one: that of the container's program, as ever), a working
+// environment (without `env`, which is optional, ours: so with runc and crun), a working
 // directory (createContainer: the container's root; startContainer: "/"; else the bundle), and
 // nothing else of ours: no descriptor, no blocked or ignored signal. It leads a process group of
 // its own; that group is killed when its time is up, and the hook when we die. What it leaves
@@ -18,8 +18,7 @@
 // failure's message shows.
 #pragma once
 
-#include <sys/types.h>
-
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,21 +41,21 @@ enum class Kind {
 // "createRuntime", as in config.json.
 std::string_view name_of(Kind kind);
 
-// The container whose namespaces createContainer and startContainer join: those in which its init
-// differs from us, without the pid namespace for createContainer.
-struct Container {
-  pid_t pid = 0;  // of its init, in our pid namespace
-  const sys::Fd* pidfd = nullptr;
-  const sys::Fd* cgroup = nullptr;            // startContainer is born there; null: in ours
-  const sys::Confinement* confine = nullptr;  // for startContainer, whose program comes out of the
-                                              // image: what the container's process is allowed
+// What is to be executed. Environment and arguments are complete.
+struct Program {
+  std::string path;
+  std::vector<std::string> args;  // argv[0] included
+  std::vector<std::string> env;
 };
 
+// Starts a program whose standard input, output and error become the three fds, all above 2, as the
+// leader of a process group of its own that dies with us. Throws spec::Error.
+using Start = std::function<sys::Started(const Program&, const sys::Fd* const* stdio)>;
+
 struct Options {
-  std::string_view bundle;               // absolute
-  const Container* container = nullptr;  // must be set for createContainer and startContainer
-  std::vector<std::string> program_env;  // of the container's program; for startContainer
-  const sys::Fd* output = nullptr;       // gets a copy of what they print; null: nobody does
+  std::string_view bundle;          // absolute
+  Start start;                      // for createContainer and startContainer, which run elsewhere
+  const sys::Fd* output = nullptr;  // gets a copy of what they print; null: nobody does
   const sys::Fd* error = nullptr;
 };
 

@@ -14,6 +14,7 @@
 
 #include "hooks/output.h"
 #include "runtime/sys/file.h"
+#include "runtime/sys/process.h"
 #include "spec/error.h"
 #include "spec/text.h"
 
@@ -44,21 +45,15 @@ int64_t now_ms() {
   return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }
 
-// A hook need not read its input: writing then fails with EPIPE and must not kill us. And a caller
-// that ignores SIGCHLD must not cost us the exit status (waitid(2), ECHILD).
+// A hook need not read its input: writing then fails with EPIPE and must not kill us.
 class Signals {
  public:
   Signals() {
     sigemptyset(&pipe_);
     sigaddset(&pipe_, SIGPIPE);
     sigprocmask(SIG_BLOCK, &pipe_, &mask_);
-    sigaction(SIGCHLD, nullptr, &child_);
-    struct sigaction standard = {};
-    standard.sa_handler = SIG_DFL;
-    if (ignores_children()) sigaction(SIGCHLD, &standard, nullptr);
   }
   ~Signals() {
-    if (ignores_children()) sigaction(SIGCHLD, &child_, nullptr);
     if (sigismember(&mask_, SIGPIPE)) return;
     const timespec at_once = {};
     while (sigtimedwait(&pipe_, nullptr, &at_once) > 0) {  // ours: take it back
@@ -69,12 +64,8 @@ class Signals {
   Signals& operator=(const Signals&) = delete;
 
  private:
-  bool ignores_children() const {
-    return child_.sa_handler == SIG_IGN || (child_.sa_flags & SA_NOCLDWAIT);
-  }
   sigset_t pipe_;
   sigset_t mask_;
-  struct sigaction child_ = {};
 };
 
 // What goes on between us and the running program.
@@ -106,7 +97,7 @@ class Session {
   // False if the time ran out first.
   bool watch(int64_t timeout_seconds);
   void kill_group() { kill(-program_.pid, SIGKILL); }  // ESRCH: nobody is left, as wanted
-  siginfo_t wait();
+  int wait();
   std::string output() const;
 
  private:
@@ -186,16 +177,13 @@ bool Session::watch(int64_t timeout_seconds) {
   }
 }
 
-siginfo_t Session::wait() {
-  siginfo_t info = {};
-  while (waitid(P_PIDFD, static_cast<id_t>(program_.pidfd.get()), &info, WEXITED) != 0) {
-    if (errno == EINTR) continue;
-    reaped_ = true;
-    throw Error("waitid", errno);
-  }
+int Session::wait() {
+  int status = 0;
+  const int r = sys::reap(program_.pid, status);
   reaped_ = true;
+  if (r < 0) throw Error("waiting for the hook", r);
   drain_both();
-  return info;
+  return status;
 }
 
 std::string Session::output() const {
@@ -215,34 +203,35 @@ std::vector<char*> pointers(const std::vector<std::string>& words) {
   return list;
 }
 
-sys::Started start(const Command& command, const Pipe& in, const Pipe& out, const Pipe& err) {
-  std::vector<char*> argv = pointers(command.args);
-  std::vector<char*> envp = pointers(command.env);
+sys::Started start_here(const Command& command, const sys::Fd* const* stdio) {
+  std::vector<char*> argv = pointers(command.program.args);
+  std::vector<char*> envp = pointers(command.program.env);
   sys::Program program;
-  program.path = command.path.c_str();
-  program.executable = command.executable;
-  program.or_path = command.or_path;
+  program.path = command.program.path.c_str();
   program.argv = argv.data();
   program.envp = envp.data();
-  program.open_directory = command.open_directory;
-  if (!command.open_directory) program.directory = command.directory.c_str();
-  program.input = &in.read;
-  program.output = &out.write;
-  program.error = &err.write;
-  program.join = command.join;
+  program.directory = command.directory.c_str();
+  program.input = stdio[0];
+  program.output = stdio[1];
+  program.error = stdio[2];
   sys::Started started;
   int r = start_program(program, started);
   if (r < 0) throw Error(std::move(started.call), r);
   return started;
 }
 
-std::string judge(const siginfo_t& info) {
-  if (info.si_code == CLD_EXITED) {
-    return info.si_status == 0 ? "" : cat("exit status ", info.si_status);
+sys::Started start(const Command& command, const Pipe& in, const Pipe& out, const Pipe& err) {
+  const sys::Fd* const stdio[] = {&in.read, &out.write, &err.write};
+  return command.start ? command.start(command.program, stdio) : start_here(command, stdio);
+}
+
+std::string judge(int status) {
+  if (WIFEXITED(status)) {
+    return WEXITSTATUS(status) == 0 ? "" : cat("exit status ", WEXITSTATUS(status));
   }
-  std::string name = strsignal(info.si_status);
+  std::string name = strsignal(WTERMSIG(status));
   name[0] = static_cast<char>(tolower(name[0]));  // "bad system call" inside a sentence
-  return cat("killed by signal ", info.si_status, " (", name, ")");
+  return cat("killed by signal ", WTERMSIG(status), " (", name, ")");
 }
 
 }  // namespace

@@ -6,19 +6,15 @@
 #include <string_view>
 #include <vector>
 
+#include "hooks/hooks.h"
 #include "runtime/sys/program.h"
 
 namespace coracle::hooks {
 
 struct Command {
-  std::string path;
-  std::vector<std::string> args;  // argv[0] included
-  std::vector<std::string> env;
-  std::string directory;
-  const sys::Fd* open_directory = nullptr;  // instead of `directory`, as in sys::Program
-  const sys::Fd* executable = nullptr;      // as in sys::Program
-  bool or_path = false;
-  const sys::Join* join = nullptr;
+  Program program;
+  std::string directory;                 // its working directory, where `start` is empty
+  Start start;                           // who starts it; empty: we do, on the host
   const sys::Fd* output_copy = nullptr;  // what it prints is written there too; null: it is not
   const sys::Fd* error_copy = nullptr;
 };

@@ -9,6 +9,7 @@
 
 #include "runtime/commands/command.h"
 #include "runtime/log.h"
+#include "runtime/sys/signals.h"
 #include "runtime/sys/stdio.h"
 #include "spec/error.h"
 
@@ -46,6 +47,7 @@ int main(int argc, char** argv) {
   grow_heap_at_once();
   int failure_status = 1;
   try {
+    if (int r = coracle::sys::own_signals()) throw coracle::spec::Error("signals", r);
     if (int r = coracle::sys::fill_standard_fds()) throw coracle::spec::Error("open /dev/null", r);
     return role_of(argc > 0 ? argv[0] : "").run(argc, argv, failure_status);
   } catch (const std::exception& error) {  // spec::Error, and want of memory

@@ -25,6 +25,11 @@ Error& Error::wrap(std::string_view context) {
   return *this;
 }
 
+Error& Error::explain(std::string_view why) {
+  if (!why.empty()) append(message_, ": ", why);
+  return *this;
+}
+
 Error& Error::locate(std::string_view file, int line, int column) {
   line_ = line;
   column_ = column;

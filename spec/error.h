@@ -29,6 +29,9 @@ class Error : public std::exception {
   // block by reference prefer `e.wrap(...); throw;`.
   Error& wrap(std::string_view context);
 
+  // Adds ": why" behind; code() stays.
+  Error& explain(std::string_view why);
+
   // Says where in which file the fault lies; shown as "file:line:column: ". Both count from 1.
   Error& locate(std::string_view file, int line, int column);
 

@@ -358,13 +358,17 @@ void delegate(const Cgroup& cgroup, uint32_t uid, uint32_t gid) {
   }
 }
 
+void move(const Cgroup& cgroup, pid_t pid) {
+  write_file(cgroup, "cgroup.procs", std::to_string(pid), 0);
+}
+
 Cgroup enter_leaf(const Fd& mount, const Cgroup& cgroup, std::string_view sub, pid_t pid) {
   Cgroup leaf;
   leaf.path = cat(cgroup.path, '/', settle_sub_path(sub));
   leaf.found = make_levels(mount, leaf.path);
   leaf.dir = sys::open_at(mount, relative(leaf.path).c_str(), O_RDONLY | O_DIRECTORY, kBelow);
   if (!leaf.dir) throw Error(cat("cannot open cgroup ", leaf.path), leaf.dir.error());
-  write_file(leaf, "cgroup.procs", std::to_string(pid), 0);
+  move(leaf, pid);
   Refusal refusal;  // none is wanted more than the others
   for (size_t end = cgroup.path.size(); end < leaf.path.size();
        end = std::min(leaf.path.find('/', end + 1), leaf.path.size()))

@@ -2,7 +2,7 @@
 // happens to it later (freeze, kill, remove) is in control.h.
 //
 // Everything goes through descriptors: of the cgroup2 mount, and of the cgroup's own directory.
-// Nothing here but enter_leaf() moves a process: the init is born inside by CLONE_INTO_CGROUP,
+// Only move() and enter_leaf() move a process: the init is born inside by CLONE_INTO_CGROUP,
 // because a write to cgroup.procs waits for an RCU grace period (4 to 17 ms after idle).
 //
 // All functions throw spec::Error, whose code() is the errno of the call that failed, if one did.
@@ -88,6 +88,10 @@ void delegate(const Cgroup& cgroup, uint32_t uid, uint32_t gid);
 // Makes a cgroup below the container's, moves a process there, and then, since nobody is above it
 // any more, gives it all controllers that the container's has.
 Cgroup enter_leaf(const sys::Fd& mount, const Cgroup& cgroup, std::string_view sub, pid_t pid);
+
+// Moves a process there. Its limit on the number of processes does not count (pids.max,
+// cgroup-v2.rst: "organisational operations are not blocked").
+void move(const Cgroup& cgroup, pid_t pid);
 
 // A cgroup below the container's, for `exec --cgroup` ("/" is the container's own).
 Cgroup open_sub(const Cgroup& cgroup, std::string_view sub);

@@ -47,7 +47,7 @@ constexpr Option kOwnOptions[] = {
 constexpr auto kOptions = join(kImageOptions<CheckpointOptions>, kOwnOptions);
 
 // "127.0.0.1:27" or "[::1]:27"; criu wants the address without brackets.
-void read_page_server(std::string_view text, execute::CheckpointRequest& request) {
+void read_page_server(std::string_view text, checkpoint::CheckpointRequest& request) {
   if (text.empty()) return;
   const size_t colon = text.rfind(':');
   std::optional<uint64_t> port;
@@ -70,7 +70,7 @@ int read_status_fd(std::string_view text) {
 }
 
 int checkpoint(const Globals& globals, const CheckpointOptions& options, const Words& words) {
-  execute::CheckpointRequest request;
+  checkpoint::CheckpointRequest request;
   request.root = globals.state_root().path;
   request.id = words[0];
   request.images = image_options(options);
@@ -83,7 +83,7 @@ int checkpoint(const Globals& globals, const CheckpointOptions& options, const W
   read_page_server(options.page_server, request);
   if (options.lazy_pages && request.page_server_port == 0)
     throw Error("option --lazy-pages: needs --page-server ADDRESS:PORT to serve the pages on");
-  execute::checkpoint(request);
+  checkpoint::checkpoint(request);
   return 0;
 }
 

@@ -11,9 +11,9 @@ constexpr Option kOwnOptions[] = {
 constexpr auto kOptions = join(kBundleOptions<CreateOptions>, kProcessOptions, kOwnOptions);
 
 int create(const Globals& globals, const CreateOptions& options, const Words& words) {
-  execute::CreateRequest request = create_request(globals, options, words[0]);
+  container::CreateRequest request = create_request(globals, options, words[0]);
   request.notify_socket = notify_socket();
-  execute::create(request);
+  container::create(request);
   return 0;
 }
 

@@ -16,10 +16,10 @@ std::string_view notify_socket() {
   return value != nullptr ? value : "";
 }
 
-execute::CreateRequest create_request(const Globals& globals, const CreateOptions& options,
-                                      std::string_view id) {
+container::CreateRequest create_request(const Globals& globals, const CreateOptions& options,
+                                        std::string_view id) {
   store::check_id(id);
-  execute::CreateRequest request;
+  container::CreateRequest request;
   request.root = globals.state_root();
   request.id = id;
   request.bundle = absolute_path(options.bundle);

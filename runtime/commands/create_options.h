@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "runtime/commands/command.h"
-#include "runtime/execute/execute.h"
+#include "runtime/container/verbs.h"
 
 namespace coracle::commands {
 
@@ -59,7 +59,7 @@ inline constexpr Option kWaitOptions[] = {
 
 std::string_view notify_socket();  // NOTIFY_SOCKET of our environment, or ""
 
-execute::CreateRequest create_request(const Globals& globals, const CreateOptions& options,
-                                      std::string_view id);
+container::CreateRequest create_request(const Globals& globals, const CreateOptions& options,
+                                        std::string_view id);
 
 }  // namespace coracle::commands

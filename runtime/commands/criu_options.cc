@@ -43,8 +43,8 @@ uint32_t empty_namespaces(const Words& names) {
 
 }  // namespace
 
-execute::ImageOptions image_options(const ImageFlags& flags) {
-  execute::ImageOptions options;
+checkpoint::ImageOptions image_options(const ImageFlags& flags) {
+  checkpoint::ImageOptions options;
   options.image_path = absolute_path(flags.image_path);
   options.work_path = absolute_path(flags.work_path);
   options.tcp_established = flags.tcp_established;

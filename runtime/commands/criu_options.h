@@ -3,8 +3,8 @@
 
 #include <string_view>
 
+#include "runtime/checkpoint/checkpoint.h"
 #include "runtime/commands/command.h"
-#include "runtime/execute/checkpoint.h"
 
 namespace coracle::commands {
 
@@ -49,6 +49,6 @@ inline constexpr Option kImageOptions[] = {
 };
 
 // Throws spec::Error for a value that is none.
-execute::ImageOptions image_options(const ImageFlags& flags);
+checkpoint::ImageOptions image_options(const ImageFlags& flags);
 
 }  // namespace coracle::commands

@@ -1,6 +1,6 @@
 #include "runtime/commands/list_of_commands.h"
 #include "runtime/commands/pattern.h"
-#include "runtime/execute/execute.h"
+#include "runtime/container/verbs.h"
 #include "runtime/messages.h"
 #include "spec/error.h"
 #include "spec/text.h"
@@ -24,7 +24,7 @@ void delete_one(const std::string& root, std::string_view id, bool force) {
   auto container = store::Container::open_for_removal(root, id);
   if (!container && force) return;
   if (!container) throw spec::Error(spec::cat(messages::kDoesNotExist, ": ", id));
-  execute::destroy(*container, force);
+  container::destroy(*container, force);
 }
 
 int delete_container(const Globals& globals, const DeleteOptions& options, const Words& words) {

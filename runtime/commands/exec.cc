@@ -1,5 +1,5 @@
 #include "runtime/commands/list_of_commands.h"
-#include "runtime/execute/execute.h"
+#include "runtime/container/verbs.h"
 #include "runtime/sys/file.h"
 #include "spec/error.h"
 #include "spec/ids.h"
@@ -56,8 +56,8 @@ constexpr Option kOptions[] = {
     option<&ExecOptions::process_label>("process-label", 0, "LABEL", "SELinux label"),
 };
 
-execute::Overrides overrides(const ExecOptions& options, const Words& words) {
-  execute::Overrides changes;
+container::Overrides overrides(const ExecOptions& options, const Words& words) {
+  container::Overrides changes;
   changes.args.assign(words.begin() + 1, words.end());
   changes.env.assign(options.env.begin(), options.env.end());
   changes.capabilities.assign(options.cap.begin(), options.cap.end());
@@ -75,10 +75,10 @@ execute::Overrides overrides(const ExecOptions& options, const Words& words) {
   return changes;
 }
 
-execute::ExecRequest request(const Globals& globals, const ExecOptions& options,
-                             const Words& words) {
+container::ExecRequest request(const Globals& globals, const ExecOptions& options,
+                               const Words& words) {
   store::check_id(words[0]);
-  execute::ExecRequest request;
+  container::ExecRequest request;
   request.root = globals.state_root().path;
   request.id = words[0];
   request.cgroup = options.cgroup;
@@ -98,15 +98,15 @@ spec::Document read_process(const std::string& path) {
 }
 
 int exec(const Globals& globals, const ExecOptions& options, const Words& words) {
-  execute::ExecRequest exec_request = request(globals, options, words);
+  container::ExecRequest exec_request = request(globals, options, words);
   if (options.process.empty()) {
     if (words.size() < 2) throw spec::Error("exec: no COMMAND and no --process FILE");
     exec_request.overrides = overrides(options, words);
-    return execute::exec(exec_request);
+    return container::exec(exec_request);
   }
   spec::Document document = read_process(std::string(options.process));
   exec_request.process = &document.process();
-  return execute::exec(exec_request);
+  return container::exec(exec_request);
 }
 
 }  // namespace

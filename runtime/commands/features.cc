@@ -2,8 +2,7 @@
 
 #include "runtime/commands/help.h"
 #include "runtime/commands/list_of_commands.h"
-#include "runtime/execute/host_report.h"
-#include "runtime/plan/mount_options.h"
+#include "runtime/host/host_report.h"
 #include "spec/annotations.h"
 #include "spec/documents.h"
 
@@ -17,7 +16,7 @@ static std::string document(const spec::HostFacts* host) {
   facts.unsafe_annotations = spec::done_annotations();
   facts.systemd = true;
   facts.systemd_user = true;
-  facts.mount_options = plan::known_mount_options();
+  facts.mount_options = host::known_mount_options();
   facts.checkpoint = true;  // criu itself is a matter of the machine
   facts.rdma = true;
   facts.apparmor = true;
@@ -46,7 +45,7 @@ constexpr Option kOptions[] = {
 
 int features(const Globals&, const FeaturesOptions& options, const Words&) {
   spec::HostFacts host;
-  if (options.host) host = execute::report_host(execute::this_host());
+  if (options.host) host = host::report_host(host::this_host());
   print(document(options.host ? &host : nullptr) + "\n");
   return 0;
 }

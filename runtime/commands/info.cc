@@ -1,6 +1,6 @@
 #include "runtime/commands/help.h"
 #include "runtime/commands/list_of_commands.h"
-#include "runtime/execute/host_report.h"
+#include "runtime/host/host_report.h"
 #include "spec/text.h"
 
 namespace coracle::commands {
@@ -9,7 +9,7 @@ namespace {
 using spec::append;
 
 int info(const Globals& globals, const NoOptions&, const Words&) {
-  const spec::HostFacts host = execute::report_host(execute::this_host());
+  const spec::HostFacts host = host::report_host(host::this_host());
   std::string out = version_text();
   append(out, "kernel: ", host.kernel, "\nroot: ", globals.state_root().path, "\ncontrollers:");
   for (std::string_view name : host.controllers) append(out, " ", name);

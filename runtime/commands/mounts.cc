@@ -1,10 +1,11 @@
+#include "runtime/container/mounts.h"
+
 #include <algorithm>
 
 #include "runtime/commands/input.h"
 #include "runtime/commands/list_of_commands.h"
 #include "runtime/commands/mount_table.h"
 #include "runtime/commands/table.h"
-#include "runtime/execute/hot_mounts.h"
 #include "runtime/messages.h"
 #include "runtime/sys/file.h"
 #include "spec/error.h"
@@ -14,7 +15,7 @@
 namespace coracle::commands {
 namespace {
 
-using execute::MountChange;
+using container::MountChange;
 using spec::cat;
 using spec::Error;
 using store::Container;
@@ -42,7 +43,7 @@ void change(const std::string& root, std::string_view id, const std::string& pat
   auto container = Container::open_locked(root, id);
   check_live(container);
   try {
-    execute::change_mounts(root, container, document, what);
+    container::change_mounts(root, container, document, what);
   } catch (Error& error) {
     document.locate(error);
     throw;

@@ -19,7 +19,7 @@ int plan(const Globals& globals, const PlanOptions& options, const Words& words)
   CreateOptions create;
   create.bundle = words[0];
   create.config = options.config;
-  print(execute::plan_bundle(create_request(globals, create, "ID"), options.format));
+  print(container::plan_bundle(create_request(globals, create, "ID"), options.format));
   return 0;
 }
 

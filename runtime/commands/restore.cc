@@ -30,13 +30,13 @@ constexpr auto kOptions = join(kBundleOptions<RestoreOptions>, kWaitOptions<Rest
                                kImageOptions<RestoreOptions>, kOwnOptions);
 
 int restore(const Globals& globals, const RestoreOptions& options, const Words& words) {
-  execute::RestoreRequest request;
+  checkpoint::RestoreRequest request;
   request.create = create_request(globals, options, words[0]);
   request.images = image_options(options);
   request.lsm_profile = options.lsm_profile;
   request.lsm_mount_context = options.lsm_mount_context;
   request.tcp_close = options.tcp_close;
-  return execute::restore(request);
+  return checkpoint::restore(request);
 }
 
 }  // namespace

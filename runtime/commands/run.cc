@@ -8,9 +8,9 @@ constexpr auto kOptions =
     join(kBundleOptions<CreateOptions>, kProcessOptions, kWaitOptions<CreateOptions>);
 
 int run_container(const Globals& globals, const CreateOptions& options, const Words& words) {
-  execute::CreateRequest request = create_request(globals, options, words[0]);
+  container::CreateRequest request = create_request(globals, options, words[0]);
   request.notify_socket = notify_socket();
-  return execute::run(request);
+  return container::run(request);
 }
 
 }  // namespace

@@ -1,12 +1,12 @@
 #include "runtime/commands/create_options.h"
 #include "runtime/commands/list_of_commands.h"
-#include "runtime/execute/execute.h"
+#include "runtime/container/verbs.h"
 
 namespace coracle::commands {
 namespace {
 
 int start(const Globals& globals, const NoOptions&, const Words& words) {
-  execute::start(globals.state_root().path, words[0], notify_socket());
+  container::start(globals.state_root().path, words[0], notify_socket());
   return 0;
 }
 

@@ -3,7 +3,7 @@
 #include "runtime/cgroup/resctrl.h"
 #include "runtime/commands/input.h"
 #include "runtime/commands/list_of_commands.h"
-#include "runtime/execute/limits.h"
+#include "runtime/container/limits.h"
 #include "runtime/log.h"
 #include "runtime/messages.h"
 #include "runtime/store/container.h"
@@ -127,7 +127,7 @@ store::Container open_live(const std::string& root, std::string_view id) {
 
 void apply(const store::Container& container, const spec::Document& document) {
   try {
-    execute::change_limits(container.record(), document.resources());
+    container::change_limits(container.record(), document.resources());
   } catch (Error& error) {
     document.locate(error);
     throw;
@@ -160,7 +160,7 @@ int update(const Globals& globals, const UpdateOptions& options, const Words& wo
   if (document) {
     apply(container, *document);
   } else {
-    execute::change_limits(container.record(), from_options(options));
+    container::change_limits(container.record(), from_options(options));
   }
   for (std::string_view line : {l3, bandwidth})
     if (!line.empty()) cgroup::write_schemata(container.record().intel_rdt_group, {line});

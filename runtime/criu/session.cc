@@ -91,10 +91,8 @@ Session::Session(const Start& start, Patience patience)
 
 Session::~Session() {
   socket_.reset();
-  if (sys::pidfd_wait(criu_.pidfd, kLastMomentsMs) == 0)
-    sys::pidfd_send_signal(criu_.pidfd, SIGKILL);  // ended meanwhile: as wanted
-  while (waitpid(criu_.pid, nullptr, 0) < 0 && errno == EINTR) {
-  }
+  sys::ignore(sys::pidfd_wait(criu_.pidfd, kLastMomentsMs));  // it may end by itself
+  sys::end_child(criu_.pid);
 }
 
 // ---- the socket ----
@@ -167,15 +165,14 @@ std::string Session::last_words() const {
 }
 
 void Session::fail_dead() const {
-  sys::pidfd_wait(criu_.pidfd, kLastMomentsMs);  // its last words come before its end
-  siginfo_t info{};
-  const bool known = waitid(P_PIDFD, static_cast<id_t>(criu_.pidfd.get()), &info,
-                            WEXITED | WNOWAIT | WNOHANG) == 0 &&
-                     info.si_pid != 0;
+  sys::ignore(sys::pidfd_wait(criu_.pidfd, kLastMomentsMs));  // its last words come before its end
+  int status = 0;
   std::string how = "closed its socket";
-  if (known && info.si_code == CLD_EXITED) how = cat("ended with status ", info.si_status);
-  if (known && info.si_code != CLD_EXITED)
-    how = cat("was killed by signal ", info.si_status, " (", strsignal(info.si_status), ")");
+  if (sys::has_ended(criu_.pidfd, status)) {
+    how = cat("ended with status ", WEXITSTATUS(status));
+    if (WIFSIGNALED(status))
+      how = cat("was killed by signal ", WTERMSIG(status), " (", strsignal(WTERMSIG(status)), ")");
+  }
   const std::string reason = log_.empty() ? "" : errors_of_file(log_);
   throw Error(cat("criu ", how, " without an answer", last_words(), reason.empty() ? "" : ": ",
                   reason, log_.empty() ? "" : cat(" (log: ", log_, ")")));

@@ -100,7 +100,7 @@ long become_stdio(Context& c, long peer) {
 long use_peer(Context& c, const plan::Console& p, long root, long peer) {
   long r = dress(c, p, peer);
   if (r >= 0 && (p.flags & plan::kConsoleBind) != 0) r = bind_console(c, root, peer);
-  if (r < 0) return r;
+  if (r < 0 || (p.flags & plan::kConsoleLater) != 0) return r;
   r = syscall(__NR_ioctl, peer, TIOCSCTTY, 0);
   return r < 0 ? fail(c, Call::k_ioctl, r) : 0;
 }
@@ -114,7 +114,7 @@ void tell_name(Context& c, long master) {
 
 }  // namespace
 
-// The session must be the init's own already (SetSession): TIOCSCTTY is for its leader.
+// TIOCSCTTY is for the leader of a session: after SetSession, or in Fork.
 long run(Context& c, const plan::Console& p) {
   const RootDir root(c);
   if (root.fd() < 0) return fail(c, Call::k_open, root.fd());

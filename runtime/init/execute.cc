@@ -102,7 +102,15 @@ long run(Context& c, const plan::Execute& p) {
   }
   const char* const* argv = pointers(c, p.argv);
   const char* const* envp = pointers(c, p.envp);
-  const char* program = c.program != nullptr ? c.program : argv[0];
+  if (p.program != plan::kNoSlot) {
+    const long r = syscall(__NR_execveat, c.fd(p.program), "", argv, envp, AT_EMPTY_PATH);
+    if (r != -ENOENT) {  // a script, whose interpreter could not open it (execveat(2), BUGS)
+      detail(c).put(c.str(p.path));
+      return fail(c, Call::k_execve, r);
+    }
+  }
+  const char* given = p.path.off != 0 ? c.str(p.path) : argv[0];
+  const char* program = c.program != nullptr ? c.program : given;
   const long r = syscall(__NR_execve, program, argv, envp);
   detail(c).put(program);
   return fail(c, Call::k_execve, r);

@@ -56,17 +56,18 @@ static long set_sysctl(Context& c, long proc, const plan::SysctlValue& setting) 
   return write_proc(c, proc, c.path, value, length(value));
 }
 
-// Through a whole procfs that was never attached anywhere, closed at once: no mount of the
-// container's can stand in the way (CVE-2025-52881), no symlink leads elsewhere.
+// Through a whole procfs that was never attached in the container: no mount of the container's can
+// stand in the way (CVE-2025-52881), no symlink leads elsewhere.
 long run(Context& c, const plan::Sysctl& p) {
-  const long proc = new_procfs(c, false);
+  const bool kept = c.procfs >= 0 && c.procfs_is_whole;
+  const long proc = kept ? c.procfs : new_procfs(c, false);
   if (proc < 0) return proc;
   long r = 0;
   uint32_t i = 0;
   const auto* settings = c.list<plan::SysctlValue>(p.settings);
   while (r >= 0 && i < p.settings.count) r = set_sysctl(c, proc, settings[i++]);
   if (r < 0) c.extra = i - 1;
-  close_fd(proc);
+  if (!kept) close_fd(proc);
   return r;
 }
 

@@ -11,8 +11,10 @@ namespace coracle::init {
 
 struct Context {
   unsigned char* base;      // the plan block, mapped private and writable
+  plan::Report* report;     // shared with the parent
   int root;                 // fd of the container's root (RootDir); -1 before AttachRoot
   int procfs;               // private procfs (fsmount, never attached); -1 until first needed
+  bool procfs_is_whole;     // it shows sysctls, too
   int mask_tmpfs;           // the one tmpfs all masked directories share; -1 until first needed
   int sync;                 // this side's end of the sync socket
   bool closes_late;         // done_with() leaves fds open: PreserveFds closes all at once

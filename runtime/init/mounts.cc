@@ -68,6 +68,19 @@ long run(Context& c, const plan::OpenTree& p) {
   return 0;
 }
 
+// Only the root of a procfs may cover /proc: labels and sysctls must not be written into anything
+// that merely looks like one (CVE-2019-16884, CVE-2019-19921).
+static long check_procfs(Context& c, long tree) {
+  struct statfs fs {};
+  struct stat st {};
+  long r = syscall(__NR_fstatfs, tree, &fs);
+  if (r == 0) r = syscall(__NR_fstat, tree, &st);
+  if (r < 0) return fail(c, Call::k_fstat, r);
+  if (fs.f_type == PROC_SUPER_MAGIC && st.st_ino == 1) return 0;
+  detail(c).put("only the root of a procfs may be bound on /proc");
+  return fail(c, Call::k_verify, -EPERM);
+}
+
 // ---- MountFs ---------------------------------------------------------------------------------
 
 static long set_option(Context& c, long fs, const char* key, const char* value, uint32_t index) {
@@ -120,6 +133,7 @@ static long new_mount(Context& c, const plan::MountFs& p, long fs, const Target&
   if (r < 0) return r;
   const long mount = syscall(__NR_fsmount, fs, FSMOUNT_CLOEXEC, p.mount_attrs);
   if (mount < 0) return fail(c, Call::k_fsmount, mount);
+  if (p.context != kNoSlot) r = check_procfs(c, mount);
   if ((p.flags & plan::kMountCopyUp) != 0) r = copy_up(c, target.fd, mount);
   if (r == 0) r = set_attrs(c, mount, p.attrs);
   if (r == 0) return mount;
@@ -155,7 +169,8 @@ static long stand_in(Context& c, const plan::MountFs& p, long error) {
 }
 
 static long open_mount(Context& c, const plan::MountFs& p, const Target& target, long& fs) {
-  fs = syscall(__NR_fsopen, c.str(p.fstype), FSOPEN_CLOEXEC);
+  fs = p.context != kNoSlot ? c.fd(p.context)
+                            : syscall(__NR_fsopen, c.str(p.fstype), FSOPEN_CLOEXEC);
   const long mount = fs < 0 ? fail(c, Call::k_fsopen, fs) : new_mount(c, p, fs, target);
   return mount < 0 ? stand_in(c, p, mount) : mount;
 }
@@ -172,19 +187,6 @@ long run(Context& c, const plan::MountFs& p) {
 }
 
 // ---- MountTree -------------------------------------------------------------------------------
-
-// Only the root of a procfs may cover /proc: labels and sysctls must not be written into anything
-// that merely looks like one (CVE-2019-16884, CVE-2019-19921).
-static long check_procfs(Context& c, long tree) {
-  struct statfs fs {};
-  struct stat st {};
-  long r = syscall(__NR_fstatfs, tree, &fs);
-  if (r == 0) r = syscall(__NR_fstat, tree, &st);
-  if (r < 0) return fail(c, Call::k_fstat, r);
-  if (fs.f_type == PROC_SUPER_MAGIC && st.st_ino == 1) return 0;
-  detail(c).put("only the root of a procfs may be bound on /proc");
-  return fail(c, Call::k_verify, -EPERM);
-}
 
 // copy-symlink: a source that is a symlink gives a symlink of the same content. 1 if it was one.
 static long copy_symlink(Context& c, long tree, const char* target) {

@@ -1,12 +1,16 @@
-// What a process does to its own namespaces before there is a plan to walk.
+// Entering namespaces: the steps by which the init, already the sealed program, gets from the
+// runtime's namespaces into the container's (the drawing in namespaces.cc).
 #pragma once
+
+#include "runtime/init/init.h"
 
 namespace coracle::init {
 
-// unshare(CLONE_NEWTIME) and the offsets of the new namespace: `text` is a line "clock secs
-// nanosecs" for each, as /proc/self/timens_offsets takes them (time_namespaces(7)). They must be
-// written before the first process enters, so the caller's children will be in it, not the caller.
-// 0 or -errno.
-long enter_time_namespace(const char* text);
+// Fork: returns in the child alone, and only if the parent may still be there. On failure -errno.
+long fork_into(Context& c, const plan::Fork& p);
+
+// clone3(2), or, where a seccomp filter around the runtime refuses that, clone(2). As fork(2);
+// `parent_tid`: null, or where the kernel writes the child's pid (CLONE_PARENT_SETTID).
+long clone_process(uint64_t flags, int exit_signal, int32_t* parent_tid);
 
 }  // namespace coracle::init

@@ -100,7 +100,8 @@ long run(Context& c, const plan::EnterRoot& p) {
   if (r < 0) return fail(c, Call::k_chdir, r);
   r = enter_among_host_mounts(c);
   if (r < 0) return r;
-  r = syscall(__NR_chdir, "/");
+  r = p.directory != plan::kNoSlot ? syscall(__NR_fchdir, c.fd(p.directory))
+                                   : syscall(__NR_chdir, "/");
   return r < 0 ? fail(c, Call::k_chdir, r) : 0;
 }
 

@@ -3,8 +3,10 @@
 #include <asm/errno.h>
 #include <asm/stat.h>
 #include <asm/statfs.h>
+#include <linux/fcntl.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
+#include <linux/prctl.h>
 
 #include "runtime/init/open.h"
 #include "runtime/init/syscall.h"
@@ -98,15 +100,39 @@ static long own_path(Context& c, long proc, const char* name) {
   return 0;
 }
 
+// Before the init joins anything: "/" is still the host's. The files of a process that is not
+// dumpable are root's; to be dumpable does no harm as long as nothing of a container's can have
+// rights over the user namespace that the init is in, the runtime's.
 long run(Context& c, const plan::OomScoreAdj& p) {
-  const long proc = own_procfs(c);
-  if (proc < 0) return proc;
   char digits[16];
   Line text{digits, sizeof(digits)};
   if (p.value < 0) text.put('-');
   text.number(static_cast<uint64_t>(p.value < 0 ? -static_cast<int64_t>(p.value) : p.value));
-  const long r = own_path(c, proc, "oom_score_adj");
-  return r < 0 ? r : write_proc(c, proc, c.path, digits, text.used);
+  ignore(syscall(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0));  // else the open says so
+  const long fd = syscall(__NR_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  const long hidden = syscall(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+  if (fd < 0) return fail(c, Call::k_open, fd);
+  const long r = syscall(__NR_write, fd, digits, text.used);
+  close_fd(fd);
+  if (hidden < 0) return fail(c, Call::k_prctl, hidden);
+  return r < 0 ? fail(c, Call::k_write, r) : 0;
+}
+
+// The host's /proc serves where no instance of one's own can be had: an ordinary user's init, which
+// has joined nothing yet.
+long run(Context& c, const plan::OpenProcfs&) {
+  long fd = new_procfs(c, false);
+  if (fd == -EPERM) {
+    fd = syscall(__NR_openat, AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && !is_procfs_root(fd)) {
+      close_fd(fd);
+      fd = -EPERM;
+    }
+  }
+  if (fd < 0) return fail(c, Call::k_open, fd);
+  c.procfs = static_cast<int>(fd);
+  c.procfs_is_whole = true;
+  return 0;
 }
 
 // Reading the attribute gives the context (SELinux: with a NUL or newline behind; AppArmor's exec

@@ -1,8 +1,9 @@
 // Limits and scheduling: rlimits, scheduler, I/O priority, personality, memory policy, CPUs.
+#include "runtime/init/scheduling.h"
+
 #include <asm/errno.h>
 #include <linux/sched/types.h>
 
-#include "runtime/init/init.h"
 #include "runtime/init/syscall.h"
 
 namespace coracle::init {
@@ -18,7 +19,7 @@ long run(Context& c, const plan::Rlimit& p) {
   return r < 0 ? fail(c, Call::k_setrlimit, r) : 0;
 }
 
-long run(Context& c, const plan::Scheduler& p) {
+long set_scheduler(int pid, const plan::Scheduler& p) {
   sched_attr attr{};
   attr.size = SCHED_ATTR_SIZE_VER0;
   attr.sched_policy = p.policy;
@@ -28,7 +29,11 @@ long run(Context& c, const plan::Scheduler& p) {
   attr.sched_runtime = p.runtime;
   attr.sched_deadline = p.deadline;
   attr.sched_period = p.period;
-  const long r = syscall(__NR_sched_setattr, 0, &attr, 0);
+  return syscall(__NR_sched_setattr, pid, &attr, 0);
+}
+
+long run(Context& c, const plan::Scheduler& p) {
+  const long r = set_scheduler(0, p);
   return r < 0 ? fail(c, Call::k_sched_setattr, r) : 0;
 }
 

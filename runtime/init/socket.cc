@@ -48,4 +48,24 @@ long send_with_fd(int socket, const void* data, size_t size, int fd) {
   return sent < 0 ? sent : 0;
 }
 
+long receive_fd(int socket) {
+  constexpr int kCloexec = 0x40000000;  // MSG_CMSG_CLOEXEC
+  char byte = 0;
+  KernelIovec vector{&byte, 1};
+  ControlWithFd control{};
+  KernelMessage message{};
+  message.vector = &vector;
+  message.vector_length = 1;
+  message.control = &control;
+  message.control_length = sizeof(control);
+  long got;
+  do {
+    got = syscall(__NR_recvmsg, socket, &message, kCloexec);
+  } while (got == -EINTR);
+  if (got < 0) return got;
+  const bool has_fd = got == 1 && control.length == sizeof(size_t) + 3 * sizeof(int) &&
+                      control.level == kSolSocket && control.type == kScmRights;
+  return has_fd ? control.fd : -ENODATA;
+}
+
 }  // namespace coracle::init

@@ -46,17 +46,15 @@ static long number(const char* s) {
   return v;
 }
 
-[[noreturn]] static void refuse() {
-  syscall(__NR_exit_group, 127);
-  __builtin_unreachable();
-}
+[[noreturn]] static void refuse() { exit_now(127); }
 
 // Not readable through /proc by the container (exec made the process dumpable again), and not
-// outliving the creator: both before anything else.
+// outliving the creator: both before anything else. Neither can fail with these arguments but for a
+// filter around us, and then this is not done at all.
 static void shelter() {
-  syscall(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
-  syscall(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  syscall(__NR_umask, 0);  // modes of nodes and mount points are meant as they are written
+  if (syscall(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) refuse();
+  if (syscall(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) refuse();
+  ignore(syscall(__NR_umask, 0));  // modes of nodes and mount points are meant as they are written
 }
 
 extern "C" [[noreturn]] __attribute__((used)) void coracle_init_main(long* stack) {
@@ -74,6 +72,12 @@ extern "C" [[noreturn]] __attribute__((used)) void coracle_init_main(long* stack
   context.base = reinterpret_cast<unsigned char*>(base);
   context.root = context.procfs = context.mask_tmpfs = context.start = -1;
   context.sync = context.header().sync_fd;
+  // Its descriptor goes with the others (PreserveFds).
+  const long report = syscall(__NR_mmap, 0, plan::kReportSize, PROT_READ | PROT_WRITE, MAP_SHARED,
+                              context.header().report_fd, 0);
+  if (report < 0 && report > -4096) refuse();
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): as above
+  context.report = reinterpret_cast<plan::Report*>(report);
   context.closes_late = true;
   walk(context);
 }

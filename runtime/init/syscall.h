@@ -9,8 +9,8 @@
 namespace coracle::init {
 
 #if defined(__x86_64__)
-inline long raw_syscall(long n, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0,
-                        long f = 0) {
+[[nodiscard]] inline long raw_syscall(long n, long a = 0, long b = 0, long c = 0, long d = 0,
+                                      long e = 0, long f = 0) {
   long result;
   register long r10 __asm__("r10") = d;
   register long r8 __asm__("r8") = e;
@@ -22,8 +22,8 @@ inline long raw_syscall(long n, long a = 0, long b = 0, long c = 0, long d = 0, 
   return result;
 }
 #elif defined(__aarch64__)
-inline long raw_syscall(long n, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0,
-                        long f = 0) {
+[[nodiscard]] inline long raw_syscall(long n, long a = 0, long b = 0, long c = 0, long d = 0,
+                                      long e = 0, long f = 0) {
   register long x8 __asm__("x8") = n;
   register long x0 __asm__("x0") = a;
   register long x1 __asm__("x1") = b;
@@ -53,13 +53,23 @@ inline long arg(decltype(nullptr)) { return 0; }
 
 // syscall(__NR_openat, AT_FDCWD, path, flags): any mix of integers and pointers.
 template <class... Args>
-inline long syscall(long number, Args... args) {
+[[nodiscard]] inline long syscall(long number, Args... args) {
   return raw_syscall(number, arg(args)...);
+}
+
+// For a result that does not matter: the caller says why.
+inline void ignore(long) {}
+
+// A seccomp filter may refuse either call; then the process ends by a fault.
+[[noreturn]] inline void exit_now(int status) {
+  ignore(syscall(__NR_exit_group, status));
+  ignore(syscall(__NR_exit, status));
+  __builtin_trap();
 }
 
 // Closes and forgets; a failing close leaves nothing to be done.
 inline void close_fd(long fd) {
-  if (fd >= 0) syscall(__NR_close, fd);
+  if (fd >= 0) ignore(syscall(__NR_close, fd));
 }
 
 }  // namespace coracle::init

@@ -4,6 +4,7 @@
 #include <linux/prctl.h>
 #include <linux/signal.h>
 
+#include "runtime/init/namespaces.h"
 #include "runtime/init/socket.h"
 #include "runtime/init/syscall.h"
 
@@ -17,6 +18,7 @@ using plan::OnError;
 using plan::Op;
 using plan::Step;
 
+static constexpr long kEPERM = 1;
 static constexpr long kENOENT = 2;
 static constexpr long kENOTDIR = 20;
 static constexpr long kENOSYS = 38;
@@ -37,7 +39,13 @@ static Message make_message(const Context& c, MessageKind kind, uint16_t step, l
 
 long send_message(Context& c, MessageKind kind, uint16_t step, long error, int fd) {
   const Message m = make_message(c, kind, step, error);
+  if (kind == MessageKind::kFailure) c.report->failure = m;
   return send_with_fd(c.start >= 0 ? c.start : c.sync, &m, sizeof(m), fd);
+}
+
+// What cannot be sent is in the report, which the parent reads once the socket has closed.
+static void tell_failure(Context& c, uint16_t index, long result) {
+  ignore(send_message(c, MessageKind::kFailure, index, result));
 }
 
 long await_go(int socket) {
@@ -52,29 +60,24 @@ long await_go(int socket) {
   }
 }
 
-// The other side is there, but the socket is broken: it is told, and whoever waits gets words.
+// The other side is there, but the socket is broken.
 static long or_report(Context& c, uint16_t index, long result) {
   if (result < 0 && result != -kEPIPE) {
     c.call = Call::k_read;
-    send_message(c, MessageKind::kFailure, index, result);  // failing too: the socket closes now
+    tell_failure(c, index, result);
   }
   return result;
 }
 
 // Without a commit by the parent there is no record that names this process: it must not stay.
-[[noreturn]] static void leave() {
-  syscall(__NR_exit_group, 1);
-  __builtin_unreachable();
-}
+[[noreturn]] static void leave() { exit_now(1); }
 
 // What ends a process that has no handler, but not the first one of a pid namespace: the kernel
 // drops signals that it did not ask for (pid_namespaces(7)). Who waits has nothing to clean up, and
 // exec(2) takes the handlers away.
-static void end_by_signal(int signal) {
-  syscall(__NR_exit_group, 128 + signal);
-  __builtin_unreachable();
-}
+static void end_by_signal(int signal) { exit_now(128 + signal); }
 
+// Without one of them the container is still ended by SIGKILL.
 static void let_signals_end_us() {
   constexpr unsigned long kRestorer = 0x04000000;  // SA_RESTORER, without which x86 makes no frame
   const struct {
@@ -85,14 +88,18 @@ static void let_signals_end_us() {
   } action{end_by_signal, kRestorer, end_by_signal, 0};
   static constexpr int kSignals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
   for (const int signal : kSignals)
-    syscall(__NR_rt_sigaction, signal, &action, 0, sizeof(action.mask));
+    ignore(syscall(__NR_rt_sigaction, signal, &action, 0, sizeof(action.mask)));
 }
 
 // Until the program is wanted. The creator's death before this point kills us by PR_SET_PDEATHSIG;
 // from here on its half of the sync socket says so. (The signal is cleared first: a creator that
 // commits and exits at once must not take us with it.)
 static void await_start(Context& c, const plan::AwaitStart& p, uint16_t index) {
-  syscall(__NR_prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0);
+  if (syscall(__NR_prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0) < 0) {
+    c.call = Call::k_prctl;
+    tell_failure(c, index, -kEPERM);
+    leave();
+  }
   if (p.slot != plan::kNoSlot) let_signals_end_us();
   if (send_message(c, MessageKind::kReached, index, 0) < 0) leave();
   if (or_report(c, index, await_go(c.sync)) < 0) leave();
@@ -118,12 +125,13 @@ static void do_step(Context& c, const Step& step, uint16_t index) {
   c.call = Call::k_none;
   c.extra = 0;
   c.text[0] = '\0';
-  const long result = run_step(c, step);
+  const long result =
+      step.op == Op::kFork ? fork_into(c, step.as<plan::Fork>()) : run_step(c, step);
   if (result >= 0 || skipped(step, result)) return;
-  const bool warn = step.on_error == OnError::kWarn;
-  const long sent =
-      send_message(c, warn ? MessageKind::kWarning : MessageKind::kFailure, index, result);
-  if (!warn || sent < 0) leave();
+  if (step.on_error == OnError::kWarn && send_message(c, MessageKind::kWarning, index, result) >= 0)
+    return;
+  tell_failure(c, index, result);
+  leave();
 }
 
 static void meet(Context& c, const Step& step, uint16_t index) {
@@ -136,10 +144,12 @@ static void meet(Context& c, const Step& step, uint16_t index) {
 
 void walk(Context& c) {
   const plan::Header& header = c.header();
+  if (header.hold != 0 && await_go(c.sync) < 0) leave();
   const auto* steps = reinterpret_cast<const Step*>(c.base + header.steps);
   for (uint32_t i = 0; i < header.step_count; ++i) {
     const Step& step = steps[i];
     const auto index = static_cast<uint16_t>(i);
+    c.report->step = i;
     if (step.op == Op::kMeet) {
       meet(c, step, index);
     } else if (step.op == Op::kAwaitStart) {

@@ -30,7 +30,7 @@ const spec::LinuxResources& resources_of(const spec::Spec& spec) {
 // An ordinary user's container runs without a cgroup of its own where he may not make one, as long
 // as neither limits nor a place were asked for.
 bool is_optional(const Draft& d, const std::vector<LimitWrite>& writes) {
-  if (!d.request.rootless_cgroup_errors_ignored) return false;
+  if (!d.create.rootless_cgroup_errors_ignored) return false;
   if (!d.spec.linux || !d.spec.linux->cgroupsPath.empty()) return false;
   return std::all_of(writes.begin(), writes.end(), [](const LimitWrite& write) {
     return (write.flags & kCgroupIgnoreMissing) != 0;
@@ -58,7 +58,7 @@ void take_unset_away(const Draft& d, std::vector<LimitWrite>& writes) {
     return is_unset(d.spec, write);
   });
   if (first == writes.end()) return;
-  if (d.request.unit.empty()) {
+  if (d.create.unit.empty()) {
     writes.erase(first);
   } else {
     first->value = "max";
@@ -68,7 +68,7 @@ void take_unset_away(const Draft& d, std::vector<LimitWrite>& writes) {
 
 void add_make(Draft& d, const std::vector<LimitWrite>& writes, OnError on_error) {
   const List names = controllers(d, writes);
-  d.b.parent("linux.cgroupsPath", CgroupMake{d.b.str(d.request.cgroup_path), names}, on_error);
+  d.b.parent("linux.cgroupsPath", CgroupMake{d.b.str(d.create.cgroup_path), names}, on_error);
 }
 
 void add_property(Draft& d, const UnitProperty& p) {
@@ -80,9 +80,9 @@ void add_property(Draft& d, const UnitProperty& p) {
 
 // What systemd is told of every container. Without accounting it would leave controllers out.
 void add_own_properties(Draft& d) {
-  const bool is_slice = d.request.unit.ends_with(".slice");
-  const std::string slice(d.request.slice);
-  add_property(d, {"Description", "s", {}, {std::string(d.request.unit_description)}});
+  const bool is_slice = d.create.unit.ends_with(".slice");
+  const std::string slice(d.create.slice);
+  add_property(d, {"Description", "s", {}, {std::string(d.create.unit_description)}});
   if (is_slice) {
     add_property(d, {"Wants", "as", {}, {slice}});
   } else {
@@ -98,12 +98,12 @@ void add_own_properties(Draft& d) {
 
 void add_unit(Draft& d, const std::vector<LimitWrite>& writes) {
   add_own_properties(d);
-  for (const UnitProperty& p : limit_properties(writes, d.request.systemd_version))
+  for (const UnitProperty& p : limit_properties(writes, d.create.systemd_version))
     add_property(d, p);
   for (const UnitProperty& p : annotation_properties(d.spec.annotations)) add_property(d, p);
   const List names = controllers(d, writes);
   d.b.parent("linux.cgroupsPath",
-             StartUnit{d.b.str(d.request.unit), d.b.str(d.request.cgroup_path), names});
+             StartUnit{d.b.str(d.create.unit), d.b.str(d.create.cgroup_path), names});
 }
 
 void add_limit(Draft& d, const LimitWrite& write) {
@@ -114,7 +114,7 @@ void add_limit(Draft& d, const LimitWrite& write) {
 // scope has its placeholder in it.
 bool is_late(const Draft& d, const LimitWrite& write) {
   if (write.file != "pids.max") return false;
-  return write.value == "0" || (write.value == "1" && !d.request.unit.empty());
+  return write.value == "0" || (write.value == "1" && !d.create.unit.empty());
 }
 
 void add_limits(Draft& d, const std::vector<LimitWrite>& writes) {
@@ -124,7 +124,7 @@ void add_limits(Draft& d, const std::vector<LimitWrite>& writes) {
       continue;
     }
     d.late_limits.push_back(write);
-    if (d.request.unit.empty()) continue;
+    if (d.create.unit.empty()) continue;
     add_limit(d, {write.file, "2", write.flags, write.origin});  // systemd has set 1 by now
   }
 }
@@ -176,14 +176,14 @@ void add_cgroup(Draft& d) {
   const spec::LinuxResources& resources = resources_of(d.spec);
   std::vector<LimitWrite> writes = limit_writes(resources, d.host.controllers, d.warnings);
   take_unset_away(d, writes);
-  if (d.request.cgroup_path.empty()) {
+  if (d.create.cgroup_path.empty()) {
     for (const LimitWrite& write : writes) {
       if (write.flags & kCgroupIgnoreMissing) continue;
       throw Error::at(write.origin, "cannot be set: cgroups are disabled");
     }
     return;
   }
-  if (!d.request.unit.empty()) {
+  if (!d.create.unit.empty()) {
     add_unit(d, writes);
     add_limits(d, writes);
   } else if (is_optional(d, writes)) {
@@ -204,7 +204,7 @@ void add_cgroup_leaf(Draft& d) {
   const std::string origin = cat("annotations[", spec::quoted(spec::kDelegateCgroup), "]");
   if (cat("/", leaf, "/").find("/../") != std::string::npos)
     throw Error::at(origin, "a path below the container's cgroup has no ..");
-  if (d.request.cgroup_path.empty()) throw Error::at(origin, "the container has no cgroup");
+  if (d.create.cgroup_path.empty()) throw Error::at(origin, "the container has no cgroup");
   const spec::Linux& linux = *d.spec.linux;
   const spec::User user = d.spec.process ? d.spec.process->user : spec::User();
   d.b.parent(origin,

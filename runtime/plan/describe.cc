@@ -113,14 +113,25 @@ std::string text(const View& v, const IdmapUserns& p) {
 std::string text(const View& v, const OpenNamespace& p) {
   return cat(namespace_name(p.nstype), " ", quoted(v.str(p.path)), " slot ", p.slot);
 }
-std::string text(const View& v, const Clone& p) {
-  std::string out = cat("new ", flags_text(p.namespaces));
-  for (uint32_t i = 0; i < p.join.count; ++i) {
-    const Join& j = v.list<Join>(p.join)[i];
-    append(out, " join ", flags_text(j.nstype), " of slot ", j.slot);
-  }
-  if (p.flags & kCloneIntoCgroup) out += " into the cgroup";
+std::string text(const View&, const Clone& p) {
+  std::string out = p.namespaces != 0 ? cat("new ", flags_text(p.namespaces)) : "";
+  if (p.flags & kCloneIntoCgroup) out += out.empty() ? "into the cgroup" : " into the cgroup";
   return out;
+}
+std::string text(const View&, const ProcContexts& p) {
+  return cat(p.slots.count, " in the pid namespace of slot ", p.pids);
+}
+std::string text(const View&, const Join& p) {
+  return cat(flags_text(p.nstype), " of slot ", p.slot);
+}
+std::string text(const View&, const Unshare& p) { return flags_text(p.namespaces); }
+std::string text(const View&, const Dumpable& p) { return p.on != 0 ? "on" : "off"; }
+std::string text(const View& v, const TimeOffsets& p) { return quoted(v.str(p.text)); }
+std::string text(const View&, const BecomeRoot& p) {
+  return cat("or ", p.uid, ":", p.gid, " where root is not mapped");
+}
+std::string text(const View&, const Fork& p) {
+  return p.namespaces != 0 ? cat("new ", flags_text(p.namespaces)) : "into the pid namespace";
 }
 std::string text(const View& v, const IdMaps& p) { return quoted(v.str(p.uid_map)); }
 std::string text(const View&, const Meet&) { return "wait for the other side"; }
@@ -147,9 +158,6 @@ std::string text(const View& v, const OpenTree& p) {
   return cat(quoted(v.str(p.path)), " slot ", p.slot, " ", attrs_text(v, p.attrs));
 }
 std::string text(const View& v, const Keyring& p) { return std::string(v.str(p.name)); }
-std::string text(const View&, const CgroupNamespace& p) {
-  return p.slot == kNoSlot ? "" : cat("join of slot ", p.slot);
-}
 std::string text(const View&, const PropagationRoot& p) { return hex(p.propagation); }
 std::string text(const View&, const AttachRoot& p) { return cat("slot ", p.slot); }
 std::string text(const View& v, const MountFs& p) {

@@ -26,6 +26,7 @@ namespace coracle::plan {
   X(IdmapTree, "idmap")                  \
   X(OpenNamespace, "open namespace")     \
   X(Clone, "clone")                      \
+  X(Adopt, "adopt")                      \
   X(IdMaps, "id maps")                   \
   X(Meet, "meet")                        \
   X(Hooks, "hooks")                      \
@@ -38,6 +39,14 @@ namespace coracle::plan {
 // ... and those of the init, some of which the parent does too, with the same code.
 #define CORACLE_INIT_STEPS(X)             \
   X(OpenTree, "open tree")                \
+  X(OpenProcfs, "open procfs")            \
+  X(ProcContexts, "proc contexts")        \
+  X(Join, "join namespaces")              \
+  X(Unshare, "new namespaces")            \
+  X(Dumpable, "dumpable")                 \
+  X(TimeOffsets, "time offsets")          \
+  X(BecomeRoot, "become root")            \
+  X(Fork, "fork")                         \
   X(SetSession, "new session")            \
   X(Keyring, "session keyring")           \
   X(LoopbackUp, "loopback up")            \
@@ -118,15 +127,17 @@ struct Step {
   }
 };
 
-inline constexpr char kMagic[8] = {'C', 'O', 'R', 'P', 'L', 'A', 'N', '1'};
+inline constexpr char kMagic[8] = {'C', 'O', 'R', 'P', 'L', 'A', 'N', '2'};
 
 struct Header {
   char magic[8];
   uint32_t size;  // of the whole block, bytes
   uint32_t step_count;
-  List slots;       // int32_t: fd numbers, filled by the parent before the clone
-  int32_t sync_fd;  // the init's end of the SOCK_SEQPACKET pair
-  uint32_t steps;   // offset of Step[step_count]
+  List slots;         // int32_t: fd numbers, filled by the parent before the clone
+  int32_t sync_fd;    // the init's end of the SOCK_SEQPACKET pair
+  int32_t report_fd;  // a file of a Report, to be mapped shared
+  uint32_t steps;     // offset of Step[step_count]
+  uint32_t hold;      // not 0: kGo comes before the first step (the cgroup is not reached yet)
 };
 
 // ---- what goes over the sync socket ----------------------------------------------------------
@@ -218,5 +229,16 @@ struct Message {
   char text[116];  // the kernel's own words (fs context log), or a path found; NUL-terminated
 };
 static_assert(sizeof(Message) == 128);
+
+// What the init tells without a system call, in memory that it shares with the parent: behind the
+// container's seccomp filter it may not be able to send anything. It is written before the message
+// that says the same, and read when the socket has closed without one.
+struct Report {
+  int32_t child;    // pid of the child of Fork, as the parent sees it
+  uint32_t step;    // index of the step that the init stands at
+  Message failure;  // kind kFailure, once there is one
+};
+inline constexpr uint32_t kReportSize = 4096;
+static_assert(sizeof(Report) <= kReportSize);
 
 }  // namespace coracle::plan

@@ -8,6 +8,7 @@
 
 #include <linux/sched.h>
 
+#include "runtime/plan/entry.h"
 #include "runtime/plan/mounts.h"
 #include "spec/error.h"
 
@@ -15,26 +16,14 @@ namespace coracle::plan {
 
 using spec::Error;
 
-static Draft make_draft(const spec::Spec& spec, const Request& request, const Host& host,
-                        Warnings& warnings) {
-  Draft d{{}, spec, request, host, warnings};
-  d.new_userns = find_namespace(spec, "user") != nullptr;
-  d.parent_mounts = host.privileged;
-  d.running = true;
-  return d;
-}
+static const CreateRequest kNothingCreated;
 
-// The helper: in all of the container's namespaces but that of the mounts, not in its cgroup (it
-// may be frozen, or full). Returns the slot of the container's pidfd.
-static Slot add_helper(Draft& d, uint64_t namespaces) {
-  const Slot container = d.b.slot();
-  const Join join{container, static_cast<uint32_t>(namespaces & ~uint64_t{CLONE_NEWNS})};
-  Clone clone{};
-  if (join.nstype != 0) clone.join = d.b.list(&join, 1);
-  clone.namespaces = CLONE_NEWNS;
-  if (d.new_userns) clone.flags |= kCloneInUserns;
-  d.b.parent("", clone);
-  return container;
+// The helper: in all of the container's namespaces but those of mounts and processes, not in its
+// cgroup (it may be frozen, or full).
+static void add_helper(Draft& d, uint64_t namespaces) {
+  Entry entry = entry_by_pidfd(kExecContainer, namespaces & ~uint64_t{CLONE_NEWNS});
+  entry.fresh = CLONE_NEWNS;
+  add_entry(d, entry);
 }
 
 static void add_clones(Draft& d) {
@@ -49,28 +38,28 @@ static void check_own_mounts(const HotRequest& request) {
     throw Error("the container has no mount namespace of its own: its mounts are the host's");
 }
 
-HotPlan make_hot_mounts(const spec::Spec& spec, const HotRequest& request, const Host& host,
-                        Warnings& warnings) {
+std::vector<unsigned char> make_hot_mounts(const spec::Spec& spec, const HotRequest& request,
+                                           const Host& host, Warnings& warnings) {
   check_own_mounts(request);
-  Request as_create;
-  as_create.id = request.id;
-  as_create.bundle = request.bundle;
-  Draft d = make_draft(spec, as_create, host, warnings);
+  Draft d = make_draft(spec, request, kNothingCreated, host, warnings);
+  d.running = true;
+  d.b.slot();  // kExecContainer
   read_mounts_of_running(d);
-  const Slot container = add_helper(d, request.namespaces);
+  add_helper(d, request.namespaces);
   add_clones(d);
-  d.b.init("", EnterMounts{container});
+  d.b.init("", EnterMounts{kExecContainer});
   add_mounts(d);
   d.b.init("", Leave{});
-  return {d.b.finish(), container};
+  return d.b.finish();
 }
 
-HotPlan make_hot_removal(const spec::Spec& spec, const HotRequest& request, const Host& host,
-                         Warnings& warnings) {
+std::vector<unsigned char> make_hot_removal(const spec::Spec& spec, const HotRequest& request,
+                                            const Host& host, Warnings& warnings) {
   check_own_mounts(request);
-  Draft d = make_draft(spec, {}, host, warnings);
-  const Slot container = add_helper(d, request.namespaces);
-  d.b.init("", EnterMounts{container});
+  Draft d = make_draft(spec, request, kNothingCreated, host, warnings);
+  d.b.slot();  // kExecContainer
+  add_helper(d, request.namespaces);
+  d.b.init("", EnterMounts{kExecContainer});
   for (size_t i = spec.mounts.size(); i-- > 0;) {  // the last one made may lie on an earlier one
     const std::string origin = spec::cat("[", i, "]");
     const std::string target = clean_path(spec.mounts[i].destination);
@@ -78,7 +67,7 @@ HotPlan make_hot_removal(const spec::Spec& spec, const HotRequest& request, cons
     d.b.init(origin, Unmount{d.b.str(target)});
   }
   d.b.init("", Leave{});
-  return {d.b.finish(), container};
+  return d.b.finish();
 }
 
 }  // namespace coracle::plan

@@ -74,6 +74,7 @@ struct PlannedMount {
   std::string origin;       // "mounts[3]"
   Slot tree = kNoSlot;      // bind: the detached source
   Slot userns = kNoSlot;    // idmapped: its user namespace
+  Slot context = kNoSlot;   // proc: its fsopen(2), done inside a joined pid namespace
   Slot fallback = kNoSlot;  // cgroup in a user namespace: the container's cgroup
   std::string source;       // bind: absolute
   std::string inside;       // bind of what lies below root.path: its path in the container, or ""

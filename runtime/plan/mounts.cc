@@ -171,6 +171,7 @@ static void add_fs(Draft& d, size_t index) {
   step.flags = fs_flags(d, mount, m.options);
   if (is_surely_missing(d, index)) step.flags |= kMountTargetMissing;
   step.fallback = m.fallback;
+  step.context = m.context;
   d.b.init(m.origin, step);
 }
 

@@ -3,7 +3,7 @@
 #include <linux/sched.h>
 #include <sys/mount.h>
 
-#include "runtime/plan/plan.h"
+#include "runtime/plan/entry.h"
 #include "runtime/plan/process.h"
 #include "spec/error.h"
 #include "spec/text.h"
@@ -13,8 +13,6 @@ namespace coracle::plan {
 using spec::cat;
 using spec::Error;
 
-// In the order in which a privileged launcher joins them: the user namespace last, because until
-// then it has the host's capabilities over all the others.
 const NamespaceType kNamespaces[kNamespaceTypes] = {
     {"cgroup", "cgroup", CLONE_NEWCGROUP}, {"ipc", "ipc", CLONE_NEWIPC},
     {"uts", "uts", CLONE_NEWUTS},          {"network", "net", CLONE_NEWNET},
@@ -54,30 +52,29 @@ static size_t index_of(const spec::Linux& linux, std::string_view type) {
   return i;
 }
 
-static bool has_new_userns(const Draft& d) {
-  const spec::LinuxNamespace* user = find_namespace(d.spec, "user");
-  return user != nullptr && user->path.empty();
+static Slot open_namespace(Draft& d, std::string_view path, const NamespaceType& type,
+                           const std::string& origin) {
+  const Slot slot = d.b.slot();
+  d.b.parent(origin, OpenNamespace{d.b.str(path), type.flag, slot});
+  return slot;
 }
 
-// Opened and checked before anything exists. Unprivileged, the user namespace comes first: it is
-// what gives the right to join the others. The cgroup namespace is left to the init, which is in
-// its cgroup then, but not where it will be in a new user namespace: that has no right to join it.
-static std::vector<Join> open_joined(Draft& d) {
-  std::vector<Join> joins;
+// Opened and checked before anything exists.
+static void open_joined(Draft& d, Entry& e) {
   for (const NamespaceType& type : kNamespaces) {
     const spec::LinuxNamespace* ns = find_namespace(d.spec, type.name);
     if (ns == nullptr || ns->path.empty()) continue;
-    const Slot slot = d.b.slot();
-    d.b.parent(cat("linux.namespaces[", index_of(*d.spec.linux, type.name), "].path"),
-               OpenNamespace{d.b.str(ns->path), type.flag, slot});
-    if (type.flag == CLONE_NEWCGROUP && !has_new_userns(d)) {
-      d.cgroup_namespace = slot;
-      continue;
+    const std::string origin =
+        cat("linux.namespaces[", index_of(*d.spec.linux, type.name), "].path");
+    const Slot slot = open_namespace(d, ns->path, type, origin);
+    if (type.flag == CLONE_NEWUSER) {
+      e.user = slot;
+    } else if (type.flag == CLONE_NEWPID) {
+      e.pids = slot;
+    } else {
+      e.joins.push_back({Join{slot, type.flag}, origin});
     }
-    const bool first = type.flag == CLONE_NEWUSER && !d.host.privileged;
-    joins.insert(first ? joins.begin() : joins.end(), Join{slot, type.flag});
   }
-  return joins;
 }
 
 static uint64_t new_namespaces(const Draft& d) {
@@ -100,7 +97,7 @@ static void check_privilege(const Draft& d, uint64_t flags) {
                   "with linux.uidMappings and linux.gidMappings (coracle spec --rootless)");
 }
 
-static void add_id_maps(Draft& d) {
+void add_id_maps(Draft& d) {
   const spec::Linux& linux = *d.spec.linux;
   uint32_t flags = 0;
   // Unprivileged, the kernel lets us map ourselves alone, and only with setgroups denied
@@ -114,27 +111,19 @@ static void add_id_maps(Draft& d) {
 
 void add_clone(Draft& d) {
   const spec::Linux& linux = *d.spec.linux;
-  const std::vector<Join> joins = open_joined(d);
-  uint64_t flags = new_namespaces(d);
-
-  check_privilege(d, flags);
-  Clone clone{};
-  if (!linux.timeOffsets.empty() && (flags & CLONE_NEWTIME) != 0) {
-    if (!d.host.privileged && (flags & CLONE_NEWUSER) != 0) clone.flags |= kCloneUserFirst;
-    clone.time_offsets = d.b.str(time_offsets_text(linux));
-    flags &= ~uint64_t{CLONE_NEWTIME};  // the launcher makes it and writes the offsets
-  }
-  clone.namespaces = flags;
-  clone.join = d.b.list(joins);
-  if (!d.request.cgroup_path.empty()) clone.flags |= kCloneIntoCgroup;
-  if ((flags & CLONE_NEWUSER) != 0) clone.flags |= kCloneAwaitMaps;
-  if (d.new_userns) clone.flags |= kCloneInUserns;
+  Entry e;
+  open_joined(d, e);
+  e.fresh = new_namespaces(d);
+  check_privilege(d, e.fresh);
+  if (!linux.timeOffsets.empty() && (e.fresh & CLONE_NEWTIME) != 0)
+    e.time_offsets = d.b.str(time_offsets_text(linux));
+  if (!d.create.cgroup_path.empty()) e.clone_flags |= kCloneIntoCgroup;
+  if (d.new_userns) e.clone_flags |= kCloneUserns;
   if (d.spec.process) {
-    clone.uid = d.spec.process->user.uid;
-    clone.gid = d.spec.process->user.gid;
+    e.uid = d.spec.process->user.uid;
+    e.gid = d.spec.process->user.gid;
   }
-  d.b.parent("linux.namespaces", clone);
-  if ((flags & CLONE_NEWUSER) != 0) add_id_maps(d);
+  add_entry(d, e);
 }
 
 // Moved while the init mounts. Before hooks, which may configure them, and before sysctls of theirs
@@ -151,15 +140,14 @@ void add_net_devices(Draft& d) {
 }
 
 void add_namespace_entries(Draft& d) {
-  d.b.init("", SetSession{});
-  if (!d.request.no_new_keyring) {
+  if (!d.pids_last) d.b.init("", SetSession{});
+  if (!d.create.no_new_keyring) {
     if (d.spec.process) add_keyring_label(d, *d.spec.process);
     d.b.init("", Keyring{d.b.str(cat("_ses.", d.request.id))}, OnError::kWarn);
   }
   const spec::LinuxNamespace* cgroup = find_namespace(d.spec, "cgroup");
-  if (cgroup != nullptr && (cgroup->path.empty() || d.cgroup_namespace != kNoSlot))
-    d.b.init(cat("linux.namespaces[", index_of(*d.spec.linux, "cgroup"), "]"),
-             CgroupNamespace{d.cgroup_namespace});
+  if (cgroup != nullptr && cgroup->path.empty())
+    d.b.init(cat("linux.namespaces[", index_of(*d.spec.linux, "cgroup"), "]"), CgroupNamespace{});
   const spec::LinuxNamespace* net = find_namespace(d.spec, "network");
   if (net != nullptr && net->path.empty()) d.b.init("", LoopbackUp{});
 }

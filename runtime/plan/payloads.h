@@ -100,28 +100,15 @@ struct OpenNamespace {  // open and check (NS_GET_NSTYPE) a namespace file
   Slot slot;
 };
 struct Clone {          // the init is born: clone3, then execveat of the sealed init
-  uint64_t namespaces;  // CLONE_NEW* to create
-  List join;            // Join: joined by a vfork-style launcher before the clone, in this order
-  Ref time_offsets;     // text for /proc/self/timens_offsets, written by the launcher; or none
+  uint64_t namespaces;  // CLONE_NEW* it is born in; 0 where it enters namespaces afterwards
   uint32_t flags;       // kClone*
-  uint32_t uid;         // who the init is in a user namespace that maps no root
-  uint32_t gid;
-};
-struct Join {
-  Slot slot;
-  uint32_t nstype;  // CLONE_NEW*; several when the slot holds a pidfd
 };
 inline constexpr uint32_t kCloneIntoCgroup = 1;  // CLONE_INTO_CGROUP with the container's cgroup
-inline constexpr uint32_t kCloneAwaitMaps = 2;   // new user namespace: wait for IdMaps before exec
-// In a user namespace, new or joined: the child becomes its root before the exec, or, where root
-// is not mapped, carries its capabilities over the exec as ambient ones.
-inline constexpr uint32_t kCloneInUserns = 4;
-// The joined user namespace is left for the child: the launcher needs the host's rights to have it
-// born in a cgroup that the container owns (cgroup-v2.rst, "Delegation Containment").
-inline constexpr uint32_t kCloneUserLast = 8;
-// The new user namespace is made by the launcher, whom it gives the right to make a time namespace.
-inline constexpr uint32_t kCloneUserFirst = 16;
-struct IdMaps {  // write /proc/PID/{uid_map,setgroups,gid_map} and let the init go on to its exec
+inline constexpr uint32_t kCloneUserns = 2;      // for messages: the container has a user namespace
+struct Adopt {  // the init has forked: reap it, and go on with its child
+  uint32_t unused;
+};
+struct IdMaps {  // write /proc/PID/{uid_map,setgroups,gid_map}
   Ref uid_map;
   Ref gid_map;
   uint32_t flags;  // kMaps*
@@ -164,7 +151,40 @@ struct RecordCreated {  // record {created}, pid file
 
 // ---- payloads: either side, or init --------------------------------------------------------
 
-struct SetSession {  // setsid
+struct OpenProcfs {  // keep a procfs of the pid namespace the init is still in (procfs.h)
+  uint32_t unused;
+};
+struct ProcContexts {  // fsopen("proc") inside the pid namespace in `pids`, one for each of `slots`
+  Slot pids;           // a pid namespace or a pidfd
+  Slot user;           // the user namespace to join first, an ordinary user's; or none
+  List slots;          // Slot
+};
+struct Join {  // setns(2)
+  Slot slot;
+  uint32_t nstype;  // CLONE_NEW*; several when the slot holds a pidfd
+};
+struct Unshare {
+  uint64_t namespaces;  // CLONE_NEW*
+};
+// The process may be looked at by who has its ids, or CAP_SYS_PTRACE in its user namespace: its
+// files in procfs are its own then, and a pidfd of it serves for setns(2).
+struct Dumpable {
+  uint32_t on;
+};
+struct TimeOffsets {  // a new time namespace for the children, and its offsets
+  Ref text;           // for /proc/self/timens_offsets
+};
+struct BecomeRoot {  // of the user namespace; where it maps no root, this user, capabilities kept
+  uint32_t uid;
+  uint32_t gid;
+};
+struct Fork {           // a child goes on with the plan, as a child of the parent's; the init ends
+  uint64_t namespaces;  // CLONE_NEW* it is born in
+  uint32_t flags;       // kFork*
+};
+inline constexpr uint32_t kForkSession = 1;   // setsid
+inline constexpr uint32_t kForkTerminal = 2;  // standard input becomes its controlling terminal
+struct SetSession {                           // setsid
   uint32_t unused;
 };
 struct Keyring {  // KEYCTL_JOIN_SESSION_KEYRING, possessor's permissions
@@ -195,12 +215,13 @@ struct FsOption {
 struct MountFs {  // fsopen, fsconfig..., fsmount, mount_setattr..., one move_mount
   Ref fstype;
   Ref source;
-  List options;          // FsOption
-  uint32_t mount_attrs;  // MOUNT_ATTR_* given to fsmount
-  List attrs;            // SetAttr, after fsmount
-  Ref target;            // below the container's root
-  uint32_t flags;        // kMount*
-  Slot fallback;         // kMountCgroupBind: a detached tree of the container's cgroup, or none
+  List options;            // FsOption
+  uint32_t mount_attrs;    // MOUNT_ATTR_* given to fsmount
+  List attrs;              // SetAttr, after fsmount
+  Ref target;              // below the container's root
+  uint32_t flags;          // kMount*
+  Slot fallback;           // kMountCgroupBind: a detached tree of the container's cgroup, or none
+  Slot context = kNoSlot;  // the fsopen(2) done already (ProcContexts); or none
 };
 inline constexpr uint32_t kMountNoSymlinks = 1;   // proc, sysfs: target must be a real directory
 inline constexpr uint32_t kMountCopyUp = 2;       // tmpcopyup
@@ -255,8 +276,9 @@ inline constexpr uint32_t kPivotChroot = 1;  // --no-pivot: chroot into the moun
 // No mount namespace of its own: chroot, and nothing of the host's mounts is touched. What was
 // mounted below the rootfs is taken away by `delete` (Record::host_mount).
 inline constexpr uint32_t kPivotHostMounts = 2;
-struct EnterRoot {  // exec into a container without a mount namespace: chroot to the root in `slot`
+struct EnterRoot {  // chroot to the directory in `slot`
   Slot slot;
+  Slot directory = kNoSlot;  // the working directory then; or none: "/"
 };
 struct EnterMounts {  // join the mount namespace of a container (pidfd in `slot`); its "/" is the
                       // root
@@ -284,8 +306,8 @@ struct SysctlValue {
   Ref key;  // with slashes: net/ipv4/ip_forward
   Ref value;
 };
-struct CgroupNamespace {
-  Slot slot;  // the one to join; kNoSlot: a new one
+struct CgroupNamespace {  // a new one
+  uint32_t unused;
 };
 struct Rlimit {
   uint64_t soft;
@@ -325,6 +347,7 @@ struct Console {  // a pty from the container's devpts becomes stdio and /dev/co
 };
 inline constexpr uint32_t kConsoleBind = 1;  // mount it on /dev/console
 inline constexpr uint32_t kConsoleSetSize = 2;
+inline constexpr uint32_t kConsoleLater = 4;  // Fork makes it the controlling terminal
 struct StdioOwner {  // fchown 0, 1, 2 to uid; never /dev/null (the machine's own)
   uint32_t uid;
 };
@@ -399,8 +422,9 @@ struct AwaitStart {  // until `start`: accept on the slot's socket, or read the 
 struct Execute {
   List argv;  // uint64_t offsets, 0-terminated; no list: there is no process (start must fail)
   List envp;  // uint64_t offsets, 0-terminated
+  Slot program =
+      kNoSlot;     // execveat(2) of this, close-on-exec; a script, which needs a path: then `path`
+  Ref path = {0};  // the program, where ResolveProgram has found none; or none: argv[0]
 };
-
-// Name, text shown by `coracle plan` and in messages.
 
 }  // namespace coracle::plan

@@ -2,6 +2,7 @@
 
 #include <linux/sched.h>
 
+#include "runtime/plan/entry.h"
 #include "runtime/plan/process.h"
 #include "spec/error.h"
 #include "spec/text.h"
@@ -14,9 +15,9 @@ static bool has(const std::vector<spec::Hook>* hooks) {
   return hooks != nullptr && !hooks->empty();
 }
 
-static Draft make_draft(const spec::Spec& spec, const Request& request, const Host& host,
-                        Warnings& warnings) {
-  Draft d{{}, spec, request, host, warnings};
+Draft make_draft(const spec::Spec& spec, const Request& request, const CreateRequest& create,
+                 const Host& host, Warnings& warnings) {
+  Draft d{{}, spec, request, create, host, warnings};
   d.new_userns = find_namespace(spec, "user") != nullptr;
   d.parent_mounts = host.privileged;
   return d;
@@ -24,10 +25,19 @@ static Draft make_draft(const spec::Spec& spec, const Request& request, const Ho
 
 // prestart, createRuntime: in the runtime's namespaces; createContainer: in the container's,
 // before the pivot. The init waits meanwhile (runtime.md, lifecycle steps 3 to 6).
+static void check_hook_inside(const Draft& d, std::string_view kind) {
+  if (d.host.traces || may_show_init(d)) return;
+  throw Error::at(spec::cat("hooks.", kind),
+                  "an ordinary user cannot run a hook inside a container that joins a user "
+                  "namespace: leave the hook out, or create the container as root");
+}
+
 void add_hooks_before_pivot(Draft& d) {
   if (!d.spec.hooks) return;
   const spec::Hooks& h = *d.spec.hooks;
+  if (has(&h.createContainer)) check_hook_inside(d, "createContainer");
   if (!has(&h.prestart) && !has(&h.createRuntime) && !has(&h.createContainer)) return;
+  add_dumpable(d, true);
   d.b.parent("", Meet{});
   if (has(&h.prestart))
     d.b.parent("hooks.prestart", Hooks{static_cast<uint32_t>(HookKind::kPrestart)});
@@ -36,14 +46,16 @@ void add_hooks_before_pivot(Draft& d) {
   if (has(&h.createContainer))
     d.b.parent("hooks.createContainer", Hooks{static_cast<uint32_t>(HookKind::kCreateContainer)});
   d.b.init("", Meet{});
+  add_dumpable(d, false);
 }
 
-std::vector<unsigned char> make_create(const spec::Spec& spec, const Request& request,
+std::vector<unsigned char> make_create(const spec::Spec& spec, const CreateRequest& request,
                                        const Host& host, Warnings& warnings) {
   if (!spec.linux) throw Error::at("linux", "missing: namespaces are needed to run a container");
   if (!spec.root) throw Error::at("root", "missing: it is required on Linux (config.md)");
 
-  Draft d = make_draft(spec, request, host, warnings);
+  Draft d = make_draft(spec, request, request, host, warnings);
+  if (spec.process) d.process = &*spec.process;
   add_cgroup(d);
   add_sources(d);
   add_clone(d);
@@ -59,37 +71,54 @@ std::vector<unsigned char> make_create(const spec::Spec& spec, const Request& re
   return d.b.finish();
 }
 
+static const CreateRequest kNothingCreated;
+
+// The slots that the parent fills, in their order: kExecContainer, kExecRoot.
+static Entry add_container(Draft& d, uint64_t types) {
+  const Slot container = d.b.slot();
+  d.b.slot();
+  return entry_by_pidfd(container, types);
+}
+
 std::vector<unsigned char> make_exec(const spec::Spec& spec, const spec::Process& process,
                                      const ExecRequest& request, const Host& host,
                                      Warnings& warnings) {
-  Request as_create;
-  as_create.id = request.id;
-  as_create.preserve_fds = request.preserve_fds;
-  as_create.has_console_socket = request.has_console_socket;
-  as_create.seccomp = request.seccomp;
-  as_create.seccomp_flags = request.seccomp_flags;
-  as_create.seccomp_notify = request.seccomp_notify;
-  as_create.foreground = true;
-
-  Draft d = make_draft(spec, as_create, host, warnings);
+  Draft d = make_draft(spec, request, kNothingCreated, host, warnings);
+  d.process = &process;
   add_exec_affinity(d, process);
-  Clone clone{};
-  const Slot container = d.b.slot();  // kExecContainer
-  // The cgroup namespace is left to the init.
-  const Join join{container, static_cast<uint32_t>(request.join & ~uint64_t{CLONE_NEWCGROUP})};
-  clone.join = d.b.list(&join, join.nstype != 0 ? 1 : 0);
-  if (request.into_cgroup) clone.flags |= kCloneIntoCgroup;
-  if (d.new_userns) clone.flags |= kCloneInUserns;
-  if (host.privileged) clone.flags |= kCloneUserLast;
-  clone.uid = process.user.uid;
-  clone.gid = process.user.gid;
-  d.b.parent("", clone);
-  if ((request.join & CLONE_NEWCGROUP) != 0) d.b.init("", CgroupNamespace{d.b.slot()});
-  if ((request.join & CLONE_NEWNS) == 0) d.b.init("", EnterRoot{d.b.slot()});
-  d.b.init("", SetSession{});
+  Entry entry = add_container(d, request.join);
+  if (request.into_cgroup) entry.clone_flags |= kCloneIntoCgroup;
+  entry.uid = process.user.uid;
+  entry.gid = process.user.gid;
+  add_entry(d, entry);
+  if ((request.join & CLONE_NEWNS) == 0) d.b.init("", EnterRoot{kExecRoot});
+  if (!d.pids_last) d.b.init("", SetSession{});
   add_keyring_label(d, process);
   d.b.init("", Keyring{d.b.str(spec::cat("_ses.", request.id))}, OnError::kWarn);
-  add_exec_process(d, process);
+  add_exec_process(d, process, request);
+  return d.b.finish();
+}
+
+std::vector<unsigned char> make_hook(const spec::Spec& spec, const spec::Process& program,
+                                     const HookRequest& request, const Host& host,
+                                     Warnings& warnings) {
+  Draft d = make_draft(spec, request, kNothingCreated, host, warnings);
+  Entry entry = add_container(d, request.join);
+  const Slot directory = d.b.slot();
+  const Slot file = d.b.slot();
+  // Its init is not in an existing pid namespace yet.
+  const spec::LinuxNamespace* pids = find_namespace(spec, "pid");
+  if (pids != nullptr && !pids->path.empty()) {
+    entry.pids = d.b.slot();
+    d.b.parent("linux.namespaces", OpenNamespace{d.b.str(pids->path), CLONE_NEWPID, entry.pids});
+  }
+  add_entry(d, entry);
+  d.b.init("", EnterRoot{kExecRoot, directory});
+  if (!d.pids_last) d.b.init("", SetSession{});
+  d.b.init("", PreserveFds{3, file});
+  add_late_fork(d, false);
+  d.b.init("", Execute{d.b.strings(program.args), d.b.strings(program.env), file,
+                       d.b.str(request.path)});
   return d.b.finish();
 }
 

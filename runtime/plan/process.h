@@ -21,7 +21,7 @@
 namespace coracle::plan {
 
 // `exec`, after its Clone: everything from labels to execve for this process. Throws spec::Error.
-void add_exec_process(Draft& d, const spec::Process& process);
+void add_exec_process(Draft& d, const spec::Process& process, const ExecRequest& request);
 
 // `exec`, before its Clone: process.execCPUAffinity.initial, set on the parent and so inherited by
 // the init at its birth in the cgroup.
@@ -37,16 +37,21 @@ void add_labels(Draft& d, const spec::Process& process);
 void add_scheduling(Draft& d, const spec::Process& process);
 void add_affinity(Draft& d, const spec::Process& process, bool exec);
 void add_rlimits(Draft& d, const spec::Process& process);
+// Before the init joins anything: with the rights of the runtime.
 void add_oom_score(Draft& d, const spec::Process& process);
+void add_scheduler(Draft& d, const spec::Scheduler& scheduler, Actor actor);
 
 // process_identity.cc
 // `keep_admin`: CAP_SYS_ADMIN stays until add_final_capabilities().
 void add_identity(Draft& d, const spec::Process& process, bool exec, bool keep_admin);
 void add_final_capabilities(Draft& d, const spec::Process& process);
+// CAP_SYS_ADMIN is in the container's own bounding set.
+bool may_keep_admin(const spec::Process& process);
 
 // process_program.cc: adds the look-up; the execution that belongs to it is for the caller to add,
 // after the wait for `start`.
-Execute add_program_lookup(Draft& d, const spec::Process& process);
+// `path`: the program, or "" for args[0], to be searched for.
+Execute add_program_lookup(Draft& d, const spec::Process& process, std::string_view path);
 
 // The environment the program gets, but for HOME: each name once, the last one given wins, in the
 // order of the remaining entries; LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES if fds are handed on.

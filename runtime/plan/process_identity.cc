@@ -83,6 +83,11 @@ void add_identity(Draft& d, const spec::Process& process, bool exec, bool keep_a
   d.b.init("process.user.umask", Umask{user.umask.value_or(0022)});
 }
 
+bool may_keep_admin(const spec::Process& process) {
+  constexpr int kSysAdmin = 21;  // CAP_SYS_ADMIN, linux/capability.h
+  return (capability_sets(process).bounding >> kSysAdmin & 1) != 0;
+}
+
 void add_final_capabilities(Draft& d, const spec::Process& process) {
   const spec::CapabilitySets sets = capability_sets(process);
   d.b.init("process.capabilities", Capabilities{sets.effective, sets.permitted, sets.inheritable,

@@ -65,10 +65,13 @@ static EnvironmentInPlan lay_out(Builder& b, const Environment& e) {
   return out;
 }
 
-Execute add_program_lookup(Draft& d, const spec::Process& process) {
+Execute add_program_lookup(Draft& d, const spec::Process& process, std::string_view path) {
+  const bool searched = path.empty();
+  // A hook gets exactly the environment that it was given.
   const EnvironmentInPlan env =
-      lay_out(d.b, make_environment(process, d.host.listen_fds, d.host.listen_names));
-  const Ref name = d.b.str(process.args[0]);
+      lay_out(d.b, searched ? make_environment(process, d.host.listen_fds, d.host.listen_names)
+                            : Environment{process.env, {}, false});
+  const Ref name = d.b.str(searched ? process.args[0] : path);
   d.b.init("process.args[0]", ResolveProgram{name, env.search, env.home,
                                              static_cast<uint32_t>(kHomeRoom), process.user.uid});
   return Execute{d.b.strings(process.args), env.envp};

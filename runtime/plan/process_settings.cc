@@ -57,18 +57,11 @@ static bool parent_is_privileged(const Draft& d) {
   return d.host.initial_userns && d.host.euid == 0;
 }
 
-// A privileged parent writes it while the init mounts: that is quicker than a procfs of the init's
-// own, and works for one in a user namespace. The files of a process that is not dumpable are
-// root's, so any other parent leaves it to the init.
+// Who may not lower it runs containers all the same (as with every peer).
 void add_oom_score(Draft& d, const spec::Process& process) {
   if (!process.oomScoreAdj) return;
-  constexpr char kOrigin[] = "process.oomScoreAdj";
-  if (parent_is_privileged(d)) {
-    d.b.parent(kOrigin, OomScoreAdj{*process.oomScoreAdj});
-  } else {
-    // Who may not lower it runs containers all the same (as with every peer).
-    d.b.init(kOrigin, OomScoreAdj{*process.oomScoreAdj}, OnError::kWarn);
-  }
+  d.b.init("process.oomScoreAdj", OomScoreAdj{*process.oomScoreAdj},
+           parent_is_privileged(d) ? OnError::kFail : OnError::kWarn);
 }
 
 void add_rlimits(Draft& d, const spec::Process& process) {
@@ -88,13 +81,13 @@ void add_rlimits(Draft& d, const spec::Process& process) {
   if (by_parent) d.b.init("", Meet{});
 }
 
-static void add_scheduler(Draft& d, const spec::Scheduler& s) {
+void add_scheduler(Draft& d, const spec::Scheduler& s, Actor actor) {
   const uint64_t policy = need(spec::value_of(spec::kSchedulerPolicies, s.policy),
                                "process.scheduler.policy", s.policy);
   const uint64_t flags = flag_set(spec::kSchedulerFlags, s.flags, "process.scheduler.flags");
-  d.b.init("process.scheduler",
-           Scheduler{static_cast<uint32_t>(policy), s.nice, static_cast<uint32_t>(s.priority),
-                     flags, s.runtime, s.deadline, s.period});
+  d.b.add(actor, "process.scheduler",
+          Scheduler{static_cast<uint32_t>(policy), s.nice, static_cast<uint32_t>(s.priority), flags,
+                    s.runtime, s.deadline, s.period});
 }
 
 static void add_io_priority(Draft& d, const spec::LinuxIOPriority& p) {
@@ -116,7 +109,7 @@ static void add_memory_policy(Draft& d, const spec::LinuxMemoryPolicy& p) {
 }
 
 void add_scheduling(Draft& d, const spec::Process& process) {
-  if (process.scheduler) add_scheduler(d, *process.scheduler);
+  if (process.scheduler && !d.pids_last) add_scheduler(d, *process.scheduler, Actor::kInit);
   if (process.ioPriority) add_io_priority(d, *process.ioPriority);
   if (!d.spec.linux) return;
   if (d.spec.linux->personality) {

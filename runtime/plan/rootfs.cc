@@ -74,7 +74,7 @@ void add_pivot(Draft& d) {
   add_late_readonly(d);
   add_readonly_paths(d);
   add_masked_paths(d);
-  uint32_t flags = d.request.no_pivot ? kPivotChroot : 0;
+  uint32_t flags = d.create.no_pivot ? kPivotChroot : 0;
   if (!has_own_mounts(d)) flags = kPivotHostMounts;
   d.b.init({}, PivotRoot{flags, d.null});
   add_root_attributes(d);

@@ -286,13 +286,13 @@ void open_inside(Draft& d, PlannedMount& m) {
 // In a user namespace without a cgroup namespace of its own the kernel refuses a new cgroup2 mount:
 // then the container is shown its own cgroup and nothing else (CVE-2023-25809).
 static void open_cgroup(Draft& d, PlannedMount& m, Actor actor) {
-  if (find_namespace(d.spec, "cgroup") != nullptr || d.request.cgroup_path.empty()) return;
+  if (find_namespace(d.spec, "cgroup") != nullptr || d.create.cgroup_path.empty()) return;
   AttrList attrs;
   attrs.change(m.options.attrs, false);
   attrs.propagate(MS_PRIVATE, false);
   m.fallback = d.b.slot();
   d.b.add(actor, m.origin,
-          OpenTree{d.b.str(cat("/sys/fs/cgroup", d.request.cgroup_path)), attrs.into(d.b),
+          OpenTree{d.b.str(cat("/sys/fs/cgroup", d.create.cgroup_path)), attrs.into(d.b),
                    m.fallback, 0},
           OnError::kSkipMissing);
 }

@@ -29,6 +29,7 @@ namespace {
 constexpr char kRecord[] = "state.json";
 constexpr char kRecordNew[] = "state.json.new";
 constexpr char kConfig[] = "config.json";
+constexpr char kReport[] = "report";
 constexpr char kStartSocket[] = "start.sock";
 constexpr int kLockTimeout = 10000;  // ms
 
@@ -219,11 +220,24 @@ void Container::remove_start_socket() {
   if (r && r != -ENOENT) throw Error(cat("unlink ", path_, "/", kStartSocket), r);
 }
 
+sys::Fd Container::make_report(size_t size) {
+  constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
+  sys::Fd file = sys::open_at(dir_, kReport, kFlags, 0, 0600);
+  if (!file) throw Error(cat("create ", path_, "/", kReport), file.error());
+  if (int r = sys::write_all(file, std::string(size, '\0')))
+    throw Error(cat("write ", path_, "/", kReport), r);
+  return file;
+}
+
+sys::Fd Container::open_report() const {
+  return sys::open_at(dir_, kReport, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+}
+
 // The record goes first: nothing it names is left, and a directory without one is free to be
 // removed by anybody. The names known go one by one; anything else (a notify directory, the
 // temporary file of a save that was killed) is left to the walk.
 void Container::remove() {
-  for (const char* name : {kRecord, kConfig}) {
+  for (const char* name : {kRecord, kConfig, kReport}) {
     int r = sys::unlink_at(dir_, name);
     if (r && r != -ENOENT) throw Error(cat("unlink ", path_, "/", name), r);
   }

@@ -4,6 +4,7 @@
 //     ID/                 0700; flock(2) on this directory is the container's lock
 //       state.json        the record (record.h), replaced by rename, so readers need no lock
 //       config.json       the bundle's configuration, byte by byte as it was at `create`
+//       report            the init's last words (plan::Report)
 //       start.sock        the init waits on it; gone as soon as `start` goes ahead
 //
 // Write-ahead: the record {creating, boot id, cgroup path, creator} is on disk before any kernel
@@ -90,6 +91,11 @@ class Container {
   sys::Fd connect_start_socket() const;
   // After this the status is no longer "created". A missing socket is no error.
   void remove_start_socket();
+
+  // The page in which the init tells why it failed (`size` bytes, on disk as a whole: a full disk
+  // is an error here, not a fault there), for create; and for start, to read it.
+  sys::Fd make_report(size_t size);
+  sys::Fd open_report() const;  // holds -errno
 
   // Removes ROOT/ID. The last act of delete, and of a create that failed.
   void remove();

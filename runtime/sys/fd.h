@@ -8,7 +8,10 @@
 
 namespace coracle::sys {
 
-class Fd {
+// For a result that does not matter: the caller says why.
+inline void ignore(int) {}
+
+class [[nodiscard]] Fd {
  public:
   Fd() = default;
   // Takes ownership of a result of a system call wrapper: an fd, or -errno.

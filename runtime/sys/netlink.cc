@@ -5,7 +5,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
+
+#include "runtime/sys/process.h"
 
 namespace coracle::sys {
 namespace {
@@ -42,9 +43,9 @@ Fd netlink_socket_in(const Fd& netns) {
   const pid_t child = ::clone(open_there, stack + sizeof(stack),
                               CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &errand);
   if (child < 0) return Fd(-errno);
-  while (::waitpid(child, nullptr, __WALL) < 0 && errno == EINTR) {
-  }
-  return Fd(errand.fd);
+  int status = 0;
+  const int r = reap(child, status);
+  return Fd(r < 0 ? r : errand.fd);
 }
 
 class LinkReader final : public NetlinkVisitor {

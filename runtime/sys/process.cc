@@ -49,11 +49,11 @@ bool parse_process_stat(const char* text, ProcessStat& out) {
   if (!field || field[1] != ' ' || !field[2]) return false;
   out.state = field[2];
   field += 2;
-  constexpr int kParent = 4, kUserTime = 14, kChildrensTime = 17, kStartTime = 22, kIgnored = 33;
+  constexpr int kParent = 4, kUserTime = 14, kChildrensTime = 17, kStartTime = 22;
   out.cpu_ticks = 0;
-  for (int number = 3; number < kIgnored;) {
+  for (int number = 3; number < kStartTime;) {
     field = ::strchr(field, ' ');
-    if (!field) return number >= kStartTime;
+    if (!field) return false;
     ++field;
     ++number;
     if (number == kParent) out.parent = static_cast<pid_t>(::strtol(field, nullptr, 10));
@@ -62,7 +62,6 @@ bool parse_process_stat(const char* text, ProcessStat& out) {
       return false;
     out.cpu_ticks += ticks;
     if (number == kStartTime && !parse_number(field, out.start_time)) return false;
-    if (number == kIgnored && !parse_number(field, out.ignored)) return false;
   }
   return true;
 }
@@ -112,6 +111,45 @@ int pidfd_wait(const Fd& pidfd, int timeout_ms) {
   pollfd entry = {pidfd.get(), POLLIN, 0};
   int n = ::poll(&entry, 1, timeout_ms);
   return n < 0 ? -errno : n;
+}
+
+int reap(pid_t pid, int& status) {
+  while (::waitpid(pid, &status, __WALL) < 0)
+    if (errno != EINTR) return -errno;
+  return 0;
+}
+
+void end_child(pid_t pid) {
+  int status = 0;
+  // Not reaped yet, so the number is still its own. ESRCH and ECHILD mean that it is gone.
+  ::kill(pid, SIGKILL);
+  if (reap(pid, status) < 0) return;
+}
+
+static constexpr int kLook = WEXITED | WNOHANG | WNOWAIT | __WALL;
+
+bool is_child(const Fd& pidfd) {
+  siginfo_t info{};
+  return ::waitid(P_PIDFD, static_cast<id_t>(pidfd.get()), &info, kLook) == 0;
+}
+
+bool has_ended(const Fd& pidfd, int& status) {
+  siginfo_t info{};
+  if (::waitid(P_PIDFD, static_cast<id_t>(pidfd.get()), &info, kLook) != 0 || info.si_pid == 0)
+    return false;
+  const bool dumped = info.si_code == CLD_DUMPED;
+  status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0)
+                                      : info.si_status | (dumped ? WCOREFLAG : 0);
+  return true;
+}
+
+void reap_strangers(pid_t but) {
+  for (;;) {
+    siginfo_t info{};
+    if (::waitid(P_ALL, 0, &info, kLook) < 0 || info.si_pid == 0 || info.si_pid == but) return;
+    int status = 0;
+    if (reap(info.si_pid, status) < 0) return;
+  }
 }
 
 namespace {
@@ -173,6 +211,17 @@ bool in_initial_user_namespace() {
   struct stat st;
   // Without the file (no procfs, no user namespaces) nothing tells of another one.
   return stat_at(At::cwd(), "/proc/self/ns/user", st) || st.st_ino == kInitialUserNamespace;
+}
+
+int ignored_signals(uint64_t& out) {
+  char text[4096];
+  const ssize_t n = read_once("/proc/self/status", text, sizeof(text) - 1);
+  if (n < 0) return static_cast<int>(n);
+  text[n] = 0;
+  const char* line = ::strstr(text, "\nSigIgn:");
+  if (line == nullptr) return -EPROTO;
+  out = ::strtoull(line + 8, nullptr, 16);
+  return 0;
 }
 
 int read_boot_id(char (&out)[kBootIdSize + 1]) {

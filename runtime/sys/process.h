@@ -30,11 +30,13 @@ struct ProcessStat {
   pid_t parent = 0;
   uint64_t start_time = 0;
   uint64_t cpu_ticks = 0;  // processor time, with that of children it has waited for
-  uint64_t ignored = 0;    // bit n-1: signal n is ignored (of the first 32)
 };
 
 // 0 or -errno: ESRCH where there is no such process.
 int read_process_stat(pid_t pid, ProcessStat& out);
+
+// Bit n-1: this process ignores signal n (proc_pid_status(5), SigIgn). 0 or -errno.
+[[nodiscard]] int ignored_signals(uint64_t& out);
 
 // The text of such a file, NUL-terminated; false if it is not one.
 bool parse_process_stat(const char* text, ProcessStat& out);
@@ -54,6 +56,18 @@ int pidfd_send_signal(const Fd& pidfd, int signal);
 // Waits until the process behind the pidfd has ended (zombie or gone). 1: ended, 0: time is up,
 // or -errno (-EINTR included). timeout_ms < 0: for ever.
 int pidfd_wait(const Fd& pidfd, int timeout_ms);
+
+// Waits for the end of a child of ours. 0, or -errno: -ECHILD where there is none, or where SIGCHLD
+// is ignored (main() sees to it that it is not).
+[[nodiscard]] int reap(pid_t pid, int& status);
+// The same for a child that must not go on: SIGKILL first. Its status is of no interest.
+void end_child(pid_t pid);
+// Whether the process behind the pidfd is a child of ours that was not reaped yet.
+[[nodiscard]] bool is_child(const Fd& pidfd);
+// Such a child that has ended is left to be reaped: true, and its status.
+[[nodiscard]] bool has_ended(const Fd& pidfd, int& status);
+// Children that have ended, but for `but`: what daemonised falls to a subreaper (prctl(2)).
+void reap_strangers(pid_t but);
 
 // How the process behind the pidfd ended, as waitpid(2) would give it, for who is not its parent:
 // from the pidfd itself once it was reaped (PIDFD_GET_INFO, Linux 6.15), or from procfs while it is

@@ -1,18 +1,14 @@
 #include "runtime/sys/program.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/close_range.h>
-#include <linux/filter.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include <cerrno>
 #include <vector>
@@ -23,8 +19,6 @@
 
 namespace coracle::sys {
 namespace {
-
-constexpr int kLastCapability = 63;
 
 // What parent and child share: in memory that stays shared where the child has a copy of the rest.
 struct Outcome {
@@ -70,63 +64,6 @@ void die_with_parent(const Child& c) {
   if (poll(&parent, 1, 0) > 0) syscall(SYS_exit_group, 127);
 }
 
-void become_root_inside(const Child& c) {
-  // Refused where setgroups is denied for the user namespace (user_namespaces(7)): nothing to drop.
-  if (syscall(SYS_setgroups, 0, nullptr) != 0 && errno != EPERM) leave(c, "setgroups");
-  // EINVAL: the namespace maps no root, and the program runs as who we are.
-  if (syscall(SYS_setresgid, 0, 0, 0) != 0 && errno != EINVAL) leave(c, "setresgid");
-  if (syscall(SYS_setresuid, 0, 0, 0) != 0 && errno != EINVAL) leave(c, "setresuid");
-}
-
-void drop_bounding(const Child& c, uint64_t keep) {
-  for (int cap = 0; cap <= kLastCapability; ++cap) {
-    if (keep >> cap & 1) continue;
-    // EINVAL: the kernel has no more capabilities.
-    if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0 && errno != EINVAL) leave(c, "prctl");
-  }
-}
-
-void set_capabilities(const Child& c, const Confinement& to) {
-  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2] = {};
-  for (int half = 0; half < 2; ++half) {
-    data[half].effective = static_cast<uint32_t>(to.effective >> (32 * half));
-    data[half].permitted = static_cast<uint32_t>(to.permitted >> (32 * half));
-    data[half].inheritable = static_cast<uint32_t>(to.inheritable >> (32 * half));
-  }
-  if (syscall(SYS_capset, &header, data) != 0) leave(c, "capset");
-  for (int cap = 0; cap <= kLastCapability; ++cap) {
-    if (!(to.ambient >> cap & 1)) continue;
-    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) != 0) leave(c, "prctl");
-  }
-}
-
-void load_filter(const Child& c, const Confinement& to) {
-  if (to.filter_size == 0) return;
-  sock_fprog filter = {static_cast<unsigned short>(to.filter_size),
-                       reinterpret_cast<sock_filter*>(const_cast<uint64_t*>(to.filter))};
-  long r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, to.filter_flags, &filter);
-  if (r != 0) leave(c, "seccomp");
-}
-
-// The filter goes in while we still may, unless no_new_privs lets everybody: then it is last, so
-// that it need not allow what stands here.
-void confine(const Child& c, const Confinement& to) {
-  if (to.no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) leave(c, "prctl");
-  if (!to.no_new_privileges) load_filter(c, to);
-  drop_bounding(c, to.bounding);
-  if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) leave(c, "prctl");
-  if (syscall(SYS_setgroups, to.group_count, to.groups) != 0 &&
-      (errno != EPERM || to.group_count != 0)) {
-    leave(c, "setgroups");
-  }
-  if (syscall(SYS_setresgid, to.gid, to.gid, to.gid) != 0) leave(c, "setresgid");
-  if (syscall(SYS_setresuid, to.uid, to.uid, to.uid) != 0) leave(c, "setresuid");
-  set_capabilities(c, to);
-  die_with_parent(c);
-  if (to.no_new_privileges) load_filter(c, to);
-}
-
 // Slave to ours: what the host mounts and unmounts later is seen, and nothing goes back.
 void cover(const Child& c, const Place& to) {
   mount_attr attr = {};
@@ -157,11 +94,6 @@ void place(const Child& c, const Program& p) {
   for (int fd = 0; fd < c.fd_count; ++fd) {
     if (dup2(c.fds[fd], fd) < 0) leave(c, "dup2");
   }
-  if (p.join && p.join->root && (fchdir(p.join->root->get()) != 0 || chroot(".") != 0)) {
-    leave(c, "chroot");
-  }
-  if (p.join && (p.join->namespaces & CLONE_NEWUSER)) become_root_inside(c);
-  if (p.open_directory && fchdir(p.open_directory->get()) != 0) leave(c, "fchdir");
   if (p.directory && chdir(p.directory) != 0) leave(c, "chdir");
 }
 
@@ -170,39 +102,12 @@ void place(const Child& c, const Program& p) {
   reset_signals();
   place(c, p);
   if (syscall(SYS_close_range, c.fd_count, ~0U, CLOSE_RANGE_CLOEXEC) != 0) leave(c, "close_range");
-  if (p.join && p.join->confine) {
-    confine(c, *p.join->confine);
-  } else if (!p.place || !p.place->outlives) {
-    die_with_parent(c);
-  }
-  if (p.executable) {
-    syscall(SYS_execveat, p.executable->get(), "", p.argv, p.envp, AT_EMPTY_PATH);
-    if (!p.or_path || errno != ENOENT) leave(c, "execveat");
-  }
+  if (!p.place || !p.place->outlives) die_with_parent(c);
   syscall(SYS_execve, p.path, p.argv, p.envp);
   leave(c, "execve");
 }
 
 int child_main(void* argument) { become(*static_cast<Child*>(argument)); }
-
-// The launcher joins, then clones the program's process as its own sibling: a pid namespace is
-// entered by children only. It shares our descriptors, so that the pidfd is ours.
-[[noreturn]] void join_and_clone(const Child& c) {
-  const Join& join = *c.program->join;
-  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) leave(c, "prctl");
-  if (join.namespaces && setns(join.pidfd->get(), static_cast<int>(join.namespaces)) != 0) {
-    leave(c, "setns");
-  }
-  clone_args args = {};
-  args.flags = CLONE_PARENT | CLONE_VFORK | CLONE_PIDFD;
-  args.pidfd = reinterpret_cast<uintptr_t>(&c.outcome->pidfd);
-  long pid = syscall(SYS_clone3, &args, sizeof(args));
-  if (pid == 0) become(c);
-  if (pid < 0) leave(c, "clone3");
-  c.outcome->pid = static_cast<pid_t>(pid);
-  syscall(SYS_exit_group, 0);
-  __builtin_unreachable();
-}
 
 // ---- the parent's side ----
 
@@ -224,37 +129,12 @@ class SignalsBlocked {
   sigset_t before_;
 };
 
-int reap(pid_t pid) {
-  int status = 0;
-  while (waitpid(pid, &status, __WALL) < 0 && errno == EINTR) {
-  }
-  return status;
-}
-
 // In our namespaces: our memory is borrowed until the exec, as by vfork(2).
 int clone_here(Child& child, SharedPages& pages) {
   int flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;
   pid_t pid = clone(child_main, pages.top(), flags, &child, &child.outcome->pidfd);
   if (pid < 0) return -errno;
   child.outcome->pid = pid;
-  return 0;
-}
-
-// Elsewhere: in memory of its own, as "dumpable" and the credentials' effect on it belong to that.
-// `status`: how the launcher ended.
-int clone_launcher(Child& child, int& status) {
-  const Join& join = *child.program->join;
-  clone_args args = {};
-  args.flags = CLONE_VFORK | CLONE_FILES;
-  args.exit_signal = SIGCHLD;
-  if (join.cgroup) {
-    args.flags |= CLONE_INTO_CGROUP;
-    args.cgroup = static_cast<uint64_t>(join.cgroup->get());
-  }
-  long pid = syscall(SYS_clone3, &args, sizeof(args));
-  if (pid == 0) join_and_clone(child);
-  if (pid < 0) return -errno;
-  status = reap(static_cast<pid_t>(pid));
   return 0;
 }
 
@@ -299,20 +179,18 @@ int start_program(const Program& program, Started& started) {
   if (copies.error()) return fail(started, "dup", copies.error());
   *pages.outcome() = {"", 0, 0, -1};
   Child child = {&program, pages.outcome(), parent.get(), copies.numbers(), copies.count()};
-  int r = 0, launcher = 0;
+  int r = 0;
   {
     SignalsBlocked blocked;
-    r = program.join ? clone_launcher(child, launcher) : clone_here(child, pages);
+    r = clone_here(child, pages);
   }
   if (r < 0) return fail(started, "clone", r);
   const Outcome& outcome = *pages.outcome();
   started.pidfd = Fd(outcome.pidfd);
   started.pid = outcome.pid;
-  if (outcome.error == 0 && outcome.pid != 0) return 0;
-  if (outcome.pid != 0) reap(outcome.pid);
+  if (outcome.error == 0) return 0;
+  end_child(outcome.pid);
   started.pidfd.reset();
-  if (outcome.error == 0)
-    return fail(started, "the launcher ended early: " + how_ended(launcher), -ECHILD);
   return fail(started, outcome.call, -outcome.error);
 }
 

@@ -12,33 +12,6 @@
 
 namespace coracle::sys {
 
-// What a program may do inside a container; applied in this order, last before its exec.
-struct Confinement {
-  uint64_t bounding = 0;  // capability sets: bit n is capability n
-  uint64_t effective = 0;
-  uint64_t permitted = 0;
-  uint64_t inheritable = 0;
-  uint64_t ambient = 0;
-  const uint32_t* groups = nullptr;
-  uint32_t group_count = 0;
-  uint32_t uid = 0;
-  uint32_t gid = 0;
-  bool no_new_privileges = false;
-  const uint64_t* filter = nullptr;  // struct sock_filter; none if filter_size is 0
-  uint32_t filter_size = 0;          // instructions
-  uint32_t filter_flags = 0;         // SECCOMP_FILTER_FLAG_*, without NEW_LISTENER
-};
-
-// The namespaces of a running process. Our executable is not to be seen from inside: the process
-// that joins is not dumpable (CVE-2016-9962) until it has become the program.
-struct Join {
-  const Fd* pidfd = nullptr;
-  uint64_t namespaces = 0;     // CLONE_NEW*: those that differ from ours
-  const Fd* root = nullptr;    // its root directory (/proc/PID/root); chroot follows the joins
-  const Fd* cgroup = nullptr;  // born there (CLONE_INTO_CGROUP); null: in ours
-  const Confinement* confine = nullptr;
-};
-
 // A detached mount (open_tree(2)), and the directory that it covers as the program sees it.
 struct Cover {
   const Fd* tree = nullptr;
@@ -58,19 +31,14 @@ struct Place {
 };
 
 struct Program {
-  const char* path = nullptr;      // absolute
-  const Fd* executable = nullptr;  // execveat(2) of this instead; close-on-exec, so a script, whose
-                                   // interpreter could not open it, is ENOENT (execveat(2), BUGS)
-  bool or_path = false;            // ... and then `path` is tried
-  char* const* argv = nullptr;     // null-terminated
-  char* const* envp = nullptr;     // null-terminated
-  const char* directory = nullptr;     // working directory, resolved where the program runs
-  const Fd* open_directory = nullptr;  // ... or one that is open already
-  const Fd* input = nullptr;           // become 0, 1 and 2
+  const char* path = nullptr;       // absolute
+  char* const* argv = nullptr;      // null-terminated
+  char* const* envp = nullptr;      // null-terminated
+  const char* directory = nullptr;  // working directory
+  const Fd* input = nullptr;        // become 0, 1 and 2
   const Fd* output = nullptr;
   const Fd* error = nullptr;
-  const Join* join = nullptr;
-  const Place* place = nullptr;  // not both
+  const Place* place = nullptr;
 };
 
 struct Started {

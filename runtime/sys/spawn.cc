@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +9,7 @@
 
 #include "runtime/sys/file.h"
 #include "runtime/sys/metadata.h"
+#include "runtime/sys/process.h"
 
 namespace coracle::sys {
 
@@ -32,10 +32,8 @@ int run_and_read(const std::vector<std::string>& argv, std::string& output, int&
   if (error) return -error;
   writer.reset();
   int r = read_all(reader, output);
-  while (::waitpid(pid, &wait_status, 0) < 0) {
-    if (errno != EINTR) return -errno;
-  }
-  return r;
+  const int waited = reap(pid, wait_status);
+  return waited < 0 ? waited : r;
 }
 
 std::string find_program(std::string_view name) {

@@ -3,11 +3,11 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 
+#include "runtime/sys/process.h"
 #include "spec/error.h"
 
 namespace coracle::systemd {
@@ -28,10 +28,6 @@ Placeholder::Placeholder() {
   if (pid_ == 0) sleep_until_killed(parent);
 }
 
-Placeholder::~Placeholder() {
-  ::kill(pid_, SIGKILL);  // our own child, not waited for yet: nobody else has its number
-  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-  }
-}
+Placeholder::~Placeholder() { sys::end_child(pid_); }
 
 }  // namespace coracle::systemd

@@ -2,7 +2,7 @@
 
 #include <fcntl.h>
 
-#include "runtime/execute/execute.h"
+#include "runtime/container/verbs.h"
 #include "runtime/store/container.h"
 #include "runtime/sys/file.h"
 #include "runtime/sys/protobuf.h"
@@ -79,7 +79,7 @@ Exit read_exit(const std::string& bundle) {
 
 void remove_container(const std::string& root, const std::string& id, const std::string& rootfs) {
   auto container = store::Container::open_for_removal(root, id);
-  if (container) execute::destroy(*container, true);
+  if (container) container::destroy(*container, true);
   unmount_rootfs(rootfs);
 }
 

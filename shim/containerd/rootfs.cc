@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <string_view>
 
-#include "runtime/execute/idmap.h"
+#include "runtime/engine/idmap.h"
 #include "runtime/plan/mount_options.h"
 #include "runtime/sys/file.h"
 #include "runtime/sys/loop_device.h"
@@ -71,7 +71,7 @@ Prepared prepare(const RootfsMount& wanted, spec::Mount& mount, const std::strin
 // Nothing in it unless ids are to be mapped; as with containerd, that takes both kinds.
 sys::Fd userns_of(const Prepared& p) {
   if (p.uid_map.empty() || p.gid_map.empty()) return {};
-  return execute::make_idmap_userns(p.uid_map, p.gid_map);
+  return engine::make_idmap_userns(p.uid_map, p.gid_map);
 }
 
 sys::Fd make_bind(const spec::Mount& mount, const plan::MountOptions& options) {

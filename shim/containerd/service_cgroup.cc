@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "runtime/cgroup/control.h"
+#include "runtime/checkpoint/checkpoint.h"
 #include "runtime/commands/container_cgroup.h"
 #include "runtime/commands/criu_options.h"
-#include "runtime/execute/checkpoint.h"
-#include "runtime/execute/limits.h"
+#include "runtime/container/limits.h"
 #include "runtime/log.h"
 #include "runtime/store/container.h"
 #include "shim/containerd/metrics.h"
@@ -33,15 +33,15 @@ void set_limits(const Container& container, const std::string& json) {
   const spec::Document document = spec::Document::parse_resources(json, "resources");
   try {
     const auto kept = store::Container::open(container.root.path, container.id);
-    execute::change_limits(kept.record(), document.resources());
+    container::change_limits(kept.record(), document.resources());
   } catch (Error& e) {
     document.locate(e);
     throw;
   }
 }
 
-execute::CheckpointRequest checkpoint_request(const Container& container,
-                                              const CheckpointTask& task) {
+checkpoint::CheckpointRequest checkpoint_request(const Container& container,
+                                                 const CheckpointTask& task) {
   const CheckpointOptions options = parse_checkpoint_options(task.options);
   commands::ImageFlags flags;
   const std::string work_path =
@@ -54,7 +54,7 @@ execute::CheckpointRequest checkpoint_request(const Container& container,
   flags.file_locks = options.file_locks;
   for (const std::string& name : options.empty_namespaces) flags.empty_ns.push_back(name);
   if (!options.cgroups_mode.empty()) flags.manage_cgroups_mode = options.cgroups_mode;
-  execute::CheckpointRequest request;
+  checkpoint::CheckpointRequest request;
   request.root = container.root.path;
   request.id = container.id;
   request.images = commands::image_options(flags);
@@ -157,10 +157,10 @@ void Service::checkpoint(Call call, std::string_view payload) {
     throw Error("cannot checkpoint: the container is not running");
   if (!request.path.starts_with('/'))
     throw Refusal(Code::kInvalidArgument, "the checkpoint's path is not absolute");
-  const execute::CheckpointRequest what = checkpoint_request(container, request);
+  const checkpoint::CheckpointRequest what = checkpoint_request(container, request);
   children_.work(
       [&what] {
-        execute::checkpoint(what);
+        checkpoint::checkpoint(what);
         return Outcome();
       },
       [this, call, id = request.id, path = request.path](const Outcome& outcome) {

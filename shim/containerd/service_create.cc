@@ -5,9 +5,9 @@
 #include <cerrno>
 #include <utility>
 
-#include "runtime/execute/checkpoint.h"
-#include "runtime/execute/creation.h"
-#include "runtime/execute/execute.h"
+#include "runtime/checkpoint/checkpoint.h"
+#include "runtime/container/creation.h"
+#include "runtime/container/verbs.h"
 #include "runtime/log.h"
 #include "runtime/sys/file.h"
 #include "runtime/sys/process.h"
@@ -68,9 +68,9 @@ void give_streams(const StreamOwner& owner) {
   }
 }
 
-execute::CreateRequest create_request(const CreateTask& task, const Options& options,
-                                      const store::RootChoice& root, const std::string& address) {
-  execute::CreateRequest request;
+container::CreateRequest create_request(const CreateTask& task, const Options& options,
+                                        const store::RootChoice& root, const std::string& address) {
+  container::CreateRequest request;
   request.shim = address;
   request.root = root;
   request.id = task.id;
@@ -85,8 +85,8 @@ execute::CreateRequest create_request(const CreateTask& task, const Options& opt
 // In a worker, whose standard streams the container's process gets.
 Outcome make_container(const CreateTask& task, const Options& options,
                        const store::RootChoice& root, const std::string& address) {
-  const execute::CreateRequest request = create_request(task, options, root, address);
-  execute::Creation creation(request, false);
+  const container::CreateRequest request = create_request(task, options, root, address);
+  container::Creation creation(request, false);
   const StreamOwner owner = owner_of_streams(options, creation.spec());
   give_streams(owner);
   creation.make();
@@ -117,12 +117,12 @@ Outcome restore_container(const Container& container, const std::string& work_pa
                           const std::string& address) {
   const CreateTask task = {
       .id = container.id, .bundle = container.bundle, .rootfs = {}, .stdio = container.init.stdio};
-  execute::RestoreRequest request;
+  checkpoint::RestoreRequest request;
   request.create = create_request(task, container.options, container.root, address);
   request.create.detach = true;
   request.images.image_path = container.checkpoint;
   request.images.work_path = work_path;
-  execute::Started started = execute::restore_detached(request);
+  container::Started started = checkpoint::restore_detached(request);
   const StreamOwner owner = {container.options.io_uid, container.options.io_gid};
   const auto made = store::Container::open(container.root.path, container.id);
   Outcome outcome;
@@ -136,11 +136,11 @@ Outcome exec_process(const Container& container, const std::string& spec, bool t
   spec::Document document = spec::Document::parse_process(spec, "process");
   document.spec.process->terminal = terminal;
   give_streams(container.owner);
-  execute::ExecRequest request;
+  container::ExecRequest request;
   request.root = container.root.path;
   request.id = container.id;
   request.process = &document.process();
-  execute::Started started = execute::exec_detached(request);
+  container::Started started = container::exec_detached(request);
   Outcome outcome;
   outcome.pid = started.pid;
   outcome.descriptor = std::move(started.console);
@@ -249,7 +249,7 @@ void Service::start_init(Call call, Container& container) {
   } else {
     children_.work(
         [&] {
-          execute::start(container.root.path, container.id, "");
+          container::start(container.root.path, container.id, "");
           return Outcome();
         },
         std::move(done));

@@ -27,7 +27,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 import docker_like  # noqa: E402
 import isolation  # noqa: E402
 
-LIMITS = (("syscalls", 300, "system calls of a whole run"),
+LIMITS = (("syscalls", 315, "system calls of a whole run"),
           ("private_dirty", 128 << 10, "bytes of private memory of a container that waits"),
           ("binary", 4 << 20, "bytes of the stripped binary"))
 STEPS = ("create", "start", "state", "exec", "kill", "delete")

@@ -12,6 +12,7 @@
 
 #include "runtime/plan/describe.h"
 #include "runtime/plan/plan.h"
+#include "runtime/plan/seccomp.h"
 #include "runtime/sys/file.h"
 #include "spec/error.h"
 #include "spec/json.h"
@@ -45,8 +46,8 @@ plan::Host host_of(const std::string& facts) {
   return host;
 }
 
-plan::Request request_of(const std::string& facts, const std::vector<uint64_t>& filter) {
-  plan::Request request;
+plan::CreateRequest request_of(const std::string& facts) {
+  plan::CreateRequest request;
   request.id = "id";
   request.bundle = "/bundle";
   request.cgroup_path = "/golden/id";
@@ -57,11 +58,10 @@ plan::Request request_of(const std::string& facts, const std::vector<uint64_t>& 
     request.unit_description = "coracle container /run/coracle/id";
     request.systemd_version = 252;
   }
-  request.foreground = !has(facts, "detached");
+  request.start_follows = !has(facts, "detached");
   request.no_pivot = has(facts, "no-pivot");
   request.has_console_socket = has(facts, "console-socket");
   request.rootless_cgroup_errors_ignored = has(facts, "rootless");
-  request.seccomp = &filter;
   return request;
 }
 
@@ -70,9 +70,10 @@ std::string plan_of(const std::string& folder) {
   const auto document = spec::Document::parse_config(read(folder + "/config.json"), "config.json");
   plan::Warnings warnings;
   spec::validate(document, warnings);
-  const std::vector<uint64_t> filter = {0x7fff000000000006};  // one instruction: allow
-  plan::Request request = request_of(facts, filter);
-  if (!document.spec.linux->seccomp) request.seccomp = nullptr;
+  plan::seccomp::Program filter;
+  filter.instructions = {0x7fff000000000006};  // one instruction: allow
+  plan::CreateRequest request = request_of(facts);
+  if (document.spec.linux->seccomp) request.seccomp = &filter;
   const auto block = plan::make_create(document.spec, request, host_of(facts), warnings);
   std::string text = plan::to_table(plan::View(block.data()));
   for (const std::string& warning : warnings) spec::append(text, "warning: ", warning, "\n");

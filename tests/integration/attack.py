@@ -143,6 +143,7 @@ class Neighbour:
         self.canary = self._canary()
         # A createContainer hook is a program of the host that runs in the container's namespaces.
         self.may_have_hooks = False
+        self.host_is_seen = False
         self.decoys, self.report = 0, None
         self.box = self.bundle(["/bin/attacker", "watch", *self._settings()], self._edit(edit))
         shutil.copy(attacker(), self.box.file("bin/attacker"))
@@ -296,6 +297,8 @@ class Neighbour:
     def gains(self):
         """What it got and may not have, in words."""
         r, bad = self.report, []
+        if self.host_is_seen:
+            return ["the binary is overwritten"] if digest(self.binary) != self.before else []
         for sort in ("foreign", "early") if self.user else ("foreign",):
             found = hits(r.victims, sort)
             if found != "none":

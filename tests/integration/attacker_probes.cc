@@ -214,11 +214,21 @@ Access look_at_namespaces(Victim& victim) {
 
 // ---- ptrace --------------------------------------------------------------------------------
 
+// Capabilities in a user namespace of its own, which has nothing of ours or of the host's, are what
+// anybody can have (unshare -U).
+bool rights_count(const Victim& victim) {
+  struct stat theirs {
+  }, ours{};
+  if (fstatat(victim.folder, "ns/user", &theirs, 0) != 0 || stat("/proc/self/ns/user", &ours) != 0)
+    return true;
+  return theirs.st_ino == ours.st_ino || settings.namespaces.count(theirs.st_ino) != 0;
+}
+
 // The process stands still: what it would give to whoever runs code in it.
 void look_at_rights(Victim& victim) {
   const string status = read_at(victim.folder, "status");
   const uint64_t rights = field(status, "CapPrm", 16) | field(status, "CapEff", 16);
-  if ((rights & ~settings.bounding) != 0) {
+  if ((rights & ~settings.bounding) != 0 && rights_count(victim)) {
     ++victim.round.excess;
     char text[40];
     snprintf(text, sizeof text, "%llx", static_cast<unsigned long long>(rights));

@@ -142,7 +142,8 @@ def again(once):
     def body(a):
         for _ in attack.rounds(a):
             once(a)
-        a.judge()
+        # A runtime that never enters the pid namespace to change mounts is not seen there at all.
+        a.judge(**({"victims": 0} if once is change_mounts else {}))
     return body
 
 
@@ -179,6 +180,9 @@ for _kind in HOOKS:
         def _(c, kind=_kind, made=_made, joined=_joined):
             with attack.Neighbour(c, **made) as a:
                 a.may_have_hooks = kind == "createContainer"
+                # The specification puts the host's program into the container's pid namespace
+                # before the root is changed, and whoever has CAP_SYS_PTRACE over the host sees it.
+                a.host_is_seen = a.may_have_hooks and made is WITHOUT[1]
                 whole_life(a, a.victim(joined, edit=hook(kind)))
                 a.judge()
 
@@ -302,9 +306,19 @@ for _name, _once in ENTRIES:
             again(once)(a)
 
 
+# To let an ordinary user's runtime into the waiting init, that would have to be open to everybody in
+# the user namespace that it shares.
+def refused_for_a_user(c, kind):
+    with attack.Neighbour(c, user=True, by=rootless.User(c)) as a:
+        a.rt("create", "-b", a.victim(["user", "pid"], edit=hook(kind)).path, "x").fails(
+            "hooks.startContainer")
+
+
 for _kind in HOOKS:
     @h.test("rootless: a %s hook of a container that joins user and pid" % _kind)
     def _(c, kind=_kind):
+        if kind == "startContainer" and h.is_ours():
+            return refused_for_a_user(c, kind)
         with attack.Neighbour(c, user=True, by=rootless.User(c)) as a:
             a.may_have_hooks = kind == "createContainer"
             whole_life(a, a.victim(["user", "pid"], edit=hook(kind)))

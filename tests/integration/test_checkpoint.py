@@ -55,7 +55,8 @@ def _(c):
     for entry in streams:  # /dev/null and the log, none of which the container's mounts lead to
         h.match(r"^file\[[0-9a-f]+:[0-9a-f]+\]$", entry)
         has_option(options, "37=" + entry)
-    h.eq(["config.json", "state.json"], sorted(os.listdir(os.path.join(c.root, box.id))))
+    h.eq(["config.json", "report", "state.json"],
+         sorted(os.listdir(os.path.join(c.root, box.id))))
 
 
 @h.test("restore: a container of the same id takes the place of the one that was stopped")
@@ -212,7 +213,8 @@ def _(c):
                            ("version=31500", "criu 3.15 is too old")):
         checkpoint(c, box, criu, words=words).fails(pattern, status=1)
         h.eq("running", c.status(box))
-        h.eq(["config.json", "state.json"], sorted(os.listdir(os.path.join(c.root, box.id))))
+        h.eq(["config.json", "report", "state.json"],
+             sorted(os.listdir(os.path.join(c.root, box.id))))
 
 
 @h.test("without criu, both say what to install, and change nothing")

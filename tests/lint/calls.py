@@ -23,6 +23,9 @@ NEVER = """mount system popen pclose getpwnam getpwuid getpwnam_r getpwuid_r get
     getgrgid getgrnam_r getgrgid_r getgrent getgrouplist initgroups dlopen dlsym getaddrinfo
     gethostbyname setlocale iconv_open wordexp tmpnam mktemp tempnam strcpy strcat sprintf
     vsprintf gets""".split()
+# The ends of processes are looked at in one place each of runtime and shim.
+REAP = re.compile(r"\b(?:waitpid|waitid|wait3|wait4)\s*\(|\b(?:SYS|__NR)_(?:waitid|wait4)\b")
+REAPERS = ("runtime/sys/process.cc", "shim/children.cc", "runtime/init/proc_contexts.cc")
 HEADERS = """iostream istream ostream fstream sstream iomanip filesystem regex locale codecvt
     format ranges source_location strstream thread future""".split()
 KEYWORDS = {"return", "co_return", "co_await", "else", "case", "throw", "do", "and", "or", "not",
@@ -80,6 +83,8 @@ def findings(name, text):
             match.group(0))
     for match in MOUNT_NUMBER.finditer(plain):
         add(match.start(), "mount(2) is not for use anywhere")
+    for match in REAP.finditer(plain) if name not in REAPERS else ():
+        add(match.start(), "children are reaped by runtime/sys/process.h")
     for match in INCLUDE.finditer(text):
         add(match.start(), "<%s> is not for use in the product" % match.group(1))
     return out
@@ -106,7 +111,8 @@ def self_test(tap):
     source.must_find(
         tap, "calls allowed nowhere", below,
         ["mount(a, b, c, 0, 0);", "::system(c);", "syscall(SYS_mount, a);", "p = getpwnam(n);",
-         "dlopen(x, 0);", "std::system(x);", "popen(c, r);", "syscall(__NR_mount, a)"],
+         "dlopen(x, 0);", "std::system(x);", "popen(c, r);", "syscall(__NR_mount, a)",
+         "while (waitpid(p, 0, 0) < 0) {}", "::waitid(P_PID, p, &i, 0)"],
         ["open(p, 0);", "mkdirat(fd, p, 1);", "syscall(SYS_mount_setattr, fd);", "plan.mount(x);",
          "umount2(a, b);", "remount(x);", "void mount(Plan& plan);"])
 

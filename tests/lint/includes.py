@@ -2,7 +2,10 @@
 """Who may include whom (the arrows point from the includer to what it may include):
 
     shim -> runtime -> hooks -> spec        runtime/sys -> nothing of ours, and not from spec
-    runtime/plan -/-> execute, cgroup, store, commands
+    runtime/plan -/-> engine, container, checkpoint, cgroup, store, commands
+    runtime/engine -/-> the verbs: container, checkpoint, commands
+    runtime/container -/-> commands; checkpoint is beside it, and may include it
+    runtime/commands -/-> engine, plan
     runtime/init -> runtime/plan/format.h and its own folder only
     product -/-> tests, oci-conformance
     runtime/main.cc, which picks the role by name, -> shim/main.h
@@ -12,6 +15,13 @@ import re
 import source
 
 LAYERS = {"spec": 0, "hooks": 1, "runtime": 2, "shim": 3}
+VERBS = ("runtime/container", "runtime/checkpoint", "runtime/commands")
+NEVER = {"runtime/plan": VERBS + ("runtime/engine", "runtime/cgroup", "runtime/store"),
+         "runtime/host": VERBS + ("runtime/engine",),
+         "runtime/engine": VERBS,
+         "runtime/container": ("runtime/commands", "runtime/checkpoint"),
+         "runtime/checkpoint": ("runtime/commands",),
+         "runtime/commands": ("runtime/engine", "runtime/plan")}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 
 
@@ -39,9 +49,8 @@ def allowed(includer, included):
         return "runtime/init includes only runtime/plan/format.h and its own folder"
     if target_folder == "runtime/sys":
         return "spec does not know runtime/sys" if source_top == "spec" else None
-    if source_folder == "runtime/plan" and target_folder in (
-            "runtime/execute", "runtime/cgroup", "runtime/store", "runtime/commands"):
-        return "runtime/plan never includes %s" % target_folder
+    if target_folder in NEVER.get(source_folder, ()):
+        return "%s never includes %s" % (source_folder, target_folder)
     if LAYERS[target_top] > LAYERS[source_top]:
         return "%s does not know %s" % (source_top, target_top)
     return None
@@ -68,6 +77,8 @@ def self_test(tap):
     bad = [("spec/a.cc", "runtime/sys/fd.h"), ("spec/a.cc", "hooks/run.h"),
            ("hooks/a.cc", "runtime/plan/plan.h"), ("runtime/sys/a.cc", "spec/error.h"),
            ("runtime/plan/a.cc", "runtime/store/record.h"),
+           ("runtime/engine/a.cc", "runtime/container/exec.h"),
+           ("runtime/commands/a.cc", "runtime/engine/walk.h"),
            ("runtime/init/a.cc", "runtime/sys/fd.h"), ("runtime/init/a.cc", "spec/spec.h"),
            ("runtime/log.cc", "shim/main.h"), ("runtime/main.cc", "tests/unit/x.h"),
            ("spec/a.cc", "../runtime/x.h"), ("spec/a.cc", "error.h")]

@@ -60,12 +60,11 @@ struct HookResult {
 };
 
 inline HookResult run(const Bundle& bundle, const std::vector<spec::Hook>& list,
-                      hooks::Kind kind = hooks::Kind::kCreateRuntime, std::string_view state = "{}",
-                      const hooks::Container* container = nullptr) {
+                      hooks::Kind kind = hooks::Kind::kCreateRuntime,
+                      std::string_view state = "{}") {
   HookResult result;
   hooks::Options options;
   options.bundle = bundle.path();
-  options.container = container;
   try {
     hooks::run_hooks(kind, list, state, options, result.warnings);
   } catch (const spec::Error& error) {

@@ -57,11 +57,13 @@ int in_child(int flags, Body body) {
 struct Bench {
   Builder b;
   std::vector<unsigned char> block;
+  plan::Report report{};
   init::Context c{};
 
   void seal() {
     block = b.finish();
     c.base = block.data();
+    c.report = &report;
     c.root = c.procfs = c.mask_tmpfs = c.sync = c.start = -1;
   }
   const plan::Step& step(size_t i) { return plan::View(block.data()).begin()[i]; }

@@ -128,7 +128,7 @@ class Bundle {
 
 struct Attempt {
   spec::Spec spec;
-  plan::Request request;
+  plan::CreateRequest request;
   plan::Host host;
   plan::Warnings warnings;
   bool userns = false;  // the init gets a user namespace with 0 -> 0 mapped
@@ -152,7 +152,7 @@ struct Attempt {
     return m;
   }
   std::vector<unsigned char> plan() {
-    plan::Draft d{{}, spec, request, host, warnings};
+    plan::Draft d{{}, spec, request, request, host, warnings};
     d.new_userns = userns;
     d.parent_mounts = parent_mounts;
     plan::add_sources(d);
@@ -277,7 +277,9 @@ inline std::string carry_out(Attempt& attempt, const std::function<std::string()
   std::vector<unsigned char> block = attempt.plan();
   return in_child(std::string(attempt.request.bundle), [&](std::string& words) {
     static init::Context c{};
+    static plan::Report report{};
     c.base = block.data();
+    c.report = &report;
     c.root = c.procfs = c.mask_tmpfs = c.sync = c.start = -1;
     std::string failure = walk(c, plan::Actor::kParent);
     if (failure.empty()) {

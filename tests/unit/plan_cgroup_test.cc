@@ -283,9 +283,9 @@ struct Planned {
   plan::View view() const { return plan::View(block.data()); }
 };
 
-Planned planned(const spec::Spec& spec, plan::Request request, plan::Host host) {
+Planned planned(const spec::Spec& spec, plan::CreateRequest request, plan::Host host) {
   plan::Warnings warnings;
-  plan::Draft draft{{}, spec, request, host, warnings};
+  plan::Draft draft{{}, spec, request, request, host, warnings};
   plan::add_cgroup(draft);
   draft.b.parent("", plan::Clone{});
   plan::add_late_limits(draft);
@@ -296,7 +296,8 @@ Planned planned(const spec::Spec& spec, plan::Request request, plan::Host host) 
 }
 
 // What is written to pids.max, and whether the init is born by then.
-Names pids_writes(const spec::Spec& spec, const plan::Request& request, const plan::Host& host) {
+Names pids_writes(const spec::Spec& spec, const plan::CreateRequest& request,
+                  const plan::Host& host) {
   const Planned p = planned(spec, request, host);
   Names out;
   bool late = false;
@@ -316,8 +317,8 @@ spec::Spec minimal() {
   return spec;
 }
 
-plan::Request request() {
-  plan::Request r;
+plan::CreateRequest request() {
+  plan::CreateRequest r;
   r.cgroup_path = "/a/b";
   return r;
 }
@@ -358,7 +359,7 @@ TEST_CASE("a limit of no tasks, or with systemd of one, comes after the clone") 
   plan::Host host;
   host.controllers = kEvery;
   CHECK(pids_writes(spec, request(), host) == Names{"late 0"});
-  plan::Request with_systemd = request();
+  plan::CreateRequest with_systemd = request();
   with_systemd.unit = "a.scope";
   // systemd has set 1, and its placeholder is there.
   CHECK(pids_writes(spec, with_systemd, host) == Names{"2", "late 0"});
@@ -378,7 +379,7 @@ TEST_CASE("a pids limit of 0 is none in a configuration older than 1.3") {
   spec.ociVersion = "1.0.2-dev";
   CHECK(pids_writes(spec, request(), host) == Names{});
   // systemd must be told, or there is its DefaultTasksMax=.
-  plan::Request with_systemd = request();
+  plan::CreateRequest with_systemd = request();
   with_systemd.unit = "a.scope";
   CHECK(pids_writes(spec, with_systemd, host) == Names{"max"});
   spec.ociVersion = "1.3.0";
@@ -386,7 +387,7 @@ TEST_CASE("a pids limit of 0 is none in a configuration older than 1.3") {
 }
 
 TEST_CASE("no cgroup: no steps, but a limit cannot be ignored") {
-  plan::Request off;
+  plan::CreateRequest off;
   plan::Host host;
   host.controllers = kEvery;
   CHECK(planned(minimal(), off, host).steps.empty());
@@ -399,7 +400,7 @@ TEST_CASE("no cgroup: no steps, but a limit cannot be ignored") {
 TEST_CASE("an ordinary user: no device program, and no cgroup where none can be had") {
   plan::Host host;
   host.initial_userns = false;
-  plan::Request r = request();
+  plan::CreateRequest r = request();
   r.rootless_cgroup_errors_ignored = true;
   Planned p = planned(minimal(), r, host);
   REQUIRE(p.steps.size() == 1);

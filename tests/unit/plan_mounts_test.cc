@@ -18,7 +18,7 @@ namespace {
 
 struct Bench {
   spec::Spec spec;
-  Request request;
+  CreateRequest request;
   Host host;
   Warnings warnings;
   bool new_userns = false;
@@ -42,7 +42,7 @@ struct Bench {
     return m;
   }
   View plan() {
-    Draft d{{}, spec, request, host, warnings};
+    Draft d{{}, spec, request, request, host, warnings};
     d.new_userns = new_userns;
     d.parent_mounts = parent_mounts;
     add_sources(d);

@@ -13,7 +13,7 @@ namespace {
 
 struct Bundle {
   spec::Spec spec;
-  Request request;
+  CreateRequest request;
   Host host;
   Warnings warnings;
 
@@ -23,7 +23,7 @@ struct Bundle {
     spec.root.emplace();
   }
   std::vector<unsigned char> plan(void (*part)(Draft&)) {
-    Draft d{{}, spec, request, host, warnings};
+    Draft d{{}, spec, request, request, host, warnings};
     part(d);
     return d.b.finish();
   }

@@ -6,6 +6,7 @@
 
 #include "runtime/plan/describe.h"
 #include "runtime/plan/process.h"
+#include "runtime/plan/seccomp.h"
 #include "spec/error.h"
 
 using namespace coracle;
@@ -16,7 +17,8 @@ namespace {
 // A bundle with a small process; a test changes what it is about.
 struct Bundle {
   spec::Spec spec;
-  Request request;
+  CreateRequest request;
+  ExecRequest exec_request;
   Host host;
   Warnings warnings;
   std::vector<unsigned char> block;
@@ -29,13 +31,13 @@ struct Bundle {
     process().args = {"sleep", "5"};
     process().env = {"PATH=/bin:/sbin", "HOME=/root"};
     process().cwd = "/";
-    request.foreground = true;
+    request.start_follows = true;
   }
   spec::Process& process() { return *spec.process; }
   bool in_userns() const { return find_namespace(spec, "user") != nullptr; }
 
   View create() {
-    Draft d{{}, spec, request, host, warnings};
+    Draft d{{}, spec, request, request, host, warnings};
     d.new_userns = in_userns();
     add_process_early(d);
     add_process_late(d);
@@ -43,10 +45,10 @@ struct Bundle {
     return View(block.data());
   }
   View exec() {
-    Draft d{{}, spec, request, host, warnings};
+    Draft d{{}, spec, request, request, host, warnings};
     d.new_userns = in_userns();
     add_exec_affinity(d, process());
-    add_exec_process(d, process());
+    add_exec_process(d, process(), exec_request);
     block = d.b.finish();
     return View(block.data());
   }
@@ -100,7 +102,7 @@ std::vector<std::string> environment(spec::Strings env, uint32_t listen_fds = 0,
 }
 
 using Texts = std::vector<std::string>;
-const std::vector<uint64_t> kFilter = {1, 2, 3};
+const seccomp::Program kFilter{{1, 2, 3}, 0, false, {}};
 
 }  // namespace
 
@@ -120,7 +122,7 @@ namespace {
 void ask_for_everything(Bundle& b) {
   b.host.apparmor = b.host.selinux = true;
   b.request.seccomp = &kFilter;
-  b.request.foreground = false;
+  b.request.start_follows = false;
   b.request.has_console_socket = true;
   b.spec.hostname = "h";
   b.spec.domainname = "d";
@@ -151,13 +153,13 @@ TEST_CASE("the order, with everything") {
   Bundle b;
   ask_for_everything(b);
   CHECK(steps(b.create()) ==
-        "hostname, domainname, sysctl, process label, process label, oom_score_adj*, "
+        "hostname, domainname, sysctl, process label, process label, "
         "no new privileges, cpu affinity, scheduler, io priority, personality, memory policy, "
         "console, send console*, chdir, "
         "rlimit, close-on-exec, capabilities, bounding set, chdir, groups, set user and group, "
         "capabilities, chdir, umask, find program, await start, record created*, seccomp, exec");
   CHECK(steps(b.exec()) ==
-        "process label, process label, oom_score_adj*, "
+        "process label, process label, "
         "no new privileges, cpu affinity, scheduler, io priority, personality, memory policy, "
         "console, send console*, "
         "rlimit, close-on-exec, capabilities, bounding set, chdir, groups, set user and group, "
@@ -207,9 +209,10 @@ TEST_CASE("what the steps carry") {
 
 TEST_CASE("seccomp comes last; the capability it may need is kept that long and no longer") {
   Bundle b;
-  b.request.seccomp = &kFilter;
-  b.request.seccomp_flags =
+  seccomp::Program filter = kFilter;
+  filter.flags =
       SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+  b.request.seccomp = &filter;
   View v = b.create();
   const std::string end = ", await start, record created*, seccomp, capabilities, exec";
   CHECK(steps(v).ends_with(end));
@@ -225,9 +228,10 @@ TEST_CASE("seccomp comes last; the capability it may need is kept that long and 
 
 TEST_CASE("a seccomp listener is handed over while the creator is there") {
   Bundle b;
-  b.request.seccomp = &kFilter;
-  b.request.seccomp_notify = true;
-  b.request.seccomp_flags = SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+  seccomp::Program filter = kFilter;
+  filter.notify = true;
+  filter.flags = SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+  b.request.seccomp = &filter;
   b.process().noNewPrivileges = true;
   b.spec.linux->seccomp.emplace();
   CHECK_THROWS_AS(b.create(), spec::Error);
@@ -268,7 +272,7 @@ TEST_CASE("the keyring's label comes with SELinux only") {
     Bundle b;
     b.host.selinux = selinux;
     b.process().selinuxLabel = "label";
-    Draft d{{}, b.spec, b.request, b.host, b.warnings};
+    Draft d{{}, b.spec, b.request, b.request, b.host, b.warnings};
     add_keyring_label(d, b.process());
     b.block = d.b.finish();
     const View v(b.block.data());
@@ -280,17 +284,14 @@ TEST_CASE("the keyring's label comes with SELinux only") {
 TEST_CASE("what needs the initial user namespace is done by the creator, while the init waits") {
   Bundle b;
   b.spec.linux->namespaces = {{"user", ""}};
-  b.process().oomScoreAdj = -500;
   b.process().rlimits = {{"RLIMIT_NOFILE", 20, 10}, {"RLIMIT_CORE", 0, 0}};
   const char expected[] =
-      "oom_score_adj*, cpu affinity, owner of stdio, meet*, rlimit*, rlimit*, meet, "
+      "cpu affinity, owner of stdio, meet*, rlimit*, rlimit*, meet, "
       "close-on-exec, ";
   CHECK(steps(b.create()).find(expected) == 0);
   b.host.euid = 1000;  // a creator without the right to it leaves it to the init
   const View v = b.create();
   CHECK(place(v, Op::kMeet) == -1);
-  CHECK(find_step(v, Op::kOomScoreAdj)->actor == Actor::kInit);
-  CHECK(find_step(v, Op::kOomScoreAdj)->on_error == OnError::kWarn);
   CHECK(find_step(v, Op::kRlimit)->actor == Actor::kInit);
 }
 
@@ -371,7 +372,7 @@ TEST_CASE("a terminal and a console socket belong together") {
   b.request.has_console_socket = false;
   b.process().terminal = true;
   CHECK(place(b.create(), Op::kConsole) >= 0);  // run: the creator is the other end
-  b.request.foreground = false;
+  b.request.start_follows = false;
   CHECK_THROWS_AS(b.create(), spec::Error);
 }
 

@@ -88,7 +88,7 @@ TEST_CASE("unix socket: nobody there") {
   TemporaryDirectory dir;
   sys::Fd fd = open_dir(dir);
   CHECK(sys::connect_at(fd, "none", SOCK_STREAM).error() == ENOENT);
-  sys::listen_at(fd, "gone", SOCK_STREAM);
+  sys::listen_at(fd, "gone", SOCK_STREAM).reset();
   CHECK(sys::connect_at(fd, "gone", SOCK_STREAM).error() == ECONNREFUSED);
   CHECK(sys::listen_at(fd, "gone", SOCK_STREAM).error() == EADDRINUSE);
 }

@@ -51,18 +51,6 @@ std::string run(const sys::Place& place, const std::string& script, int& status)
   return text;
 }
 
-// This process, or a child of it, is killed (SIGSYS) where it makes this system call.
-void kill_at(uint32_t number) {
-  sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
-                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-  const sock_fprog filter = {4, code};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-      syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) != 0)
-    _exit(1);
-}
-
 }  // namespace
 
 TEST_CASE("program in a place: further descriptors have their numbers, whatever ours were") {
@@ -126,36 +114,6 @@ TEST_CASE(
   sys::Started started;
   CHECK(sys::start_program(program, started) == -ENOENT);
   CHECK(started.call == "move_mount");
-}
-
-TEST_CASE("program: a launcher that ends without a word is told of with what ended it") {
-  int ends[2];
-  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
-  const sys::Fd reader(ends[0]);
-  sys::Fd writer(ends[1]);
-  const pid_t pid = fork();
-  REQUIRE(pid >= 0);
-  if (pid == 0) {  // whose children are killed when they join
-    kill_at(SYS_setns);
-    const sys::Fd own = sys::pidfd_open(getpid());
-    sys::Join join;
-    join.pidfd = &own;
-    join.namespaces = CLONE_NEWUTS;
-    char* argv[] = {const_cast<char*>("true"), nullptr};
-    sys::Program program;
-    program.path = "/bin/true";
-    program.argv = program.envp = argv;
-    program.input = program.output = program.error = &writer;
-    program.join = &join;
-    sys::Started started;
-    if (sys::start_program(program, started) == -ECHILD) sys::write_all(writer, started.call);
-    _exit(0);
-  }
-  writer.reset();
-  std::string told;
-  REQUIRE(sys::read_all(reader, told) == 0);
-  CHECK(told == "the launcher ended early: signal 31");
-  waitpid(pid, nullptr, 0);
 }
 
 TEST_CASE("unix socket: a message with a descriptor, one without, one too long, the end") {
