@@ -89,7 +89,7 @@ void Creation::plan() {
   request.preserve_fds = request_.preserve_fds;
   request.has_console_socket = !request_.console_socket.empty() || request_.keep_console;
   plan::seccomp::Program program;
-  if (auto filter = filter_of(request_.root.path, spec(), warnings_)) {
+  if (auto filter = filter_of(spec(), warnings_)) {
     program = std::move(*filter);
     request.seccomp = &program.instructions;
     request.seccomp_flags = program.flags;

@@ -99,7 +99,7 @@ class Joining {
     r.has_console_socket = !request_.console_socket.empty();
     r.into_cgroup = !container_.record().cgroup_path.empty();
     plan::seccomp::Program program;
-    if (auto filter = filter_of(request_.root, config_.spec, warnings)) {
+    if (auto filter = filter_of(config_.spec, warnings)) {
       program = std::move(*filter);
       r.seccomp = &program.instructions;
       r.seccomp_flags = program.flags;

@@ -74,13 +74,11 @@ static cgroup::Cgroup cgroup_of(const spec::Spec& spec, const store::Container& 
 }
 
 // None where the profile asks an agent: it waits for the container's process, not for a hook.
-static plan::seccomp::Program filter_without_agent(const spec::Spec& spec,
-                                                   const store::Container& container) {
+static plan::seccomp::Program filter_without_agent(const spec::Spec& spec) {
   const bool asks = spec.linux && spec.linux->seccomp && !spec.linux->seccomp->listenerPath.empty();
   if (asks) return {};
   std::vector<std::string> told_before;
-  const std::string root = container.path().substr(0, container.path().rfind('/'));
-  return filter_of(root, spec, told_before).value_or(plan::seccomp::Program());
+  return filter_of(spec, told_before).value_or(plan::seccomp::Program());
 }
 
 // As the init finds it for the program (find_home): "/" where the container does not say.
@@ -146,7 +144,7 @@ void run_hooks(HookKind kind, const spec::Spec& spec, const store::Container& co
   hooks::Container inside;
   if (kind == HookKind::kStartContainer) {
     cgroup = cgroup_of(spec, container);
-    filter = filter_without_agent(spec, container);
+    filter = filter_without_agent(spec);
     confinement.filter = filter.instructions.data();
     confinement.filter_size = static_cast<uint32_t>(filter.instructions.size());
     confinement.filter_flags = filter.flags;

@@ -21,13 +21,15 @@ struct Condition {
   uint64_t value_two = 0;
 };
 
-// Rule::number of a call newer than libseccomp (is_newer, seccomp_library.h).
-inline constexpr int kNotInLibrary = INT32_MIN;
+// A system call that the profile speaks of.
+struct Call {
+  std::string_view name;  // terminated by a zero
+  int number = 0;         // native, or negative for a call that this architecture lacks
+};
 
 // One syscall; all conditions must hold.
 struct Rule {
-  std::string_view name;
-  int number = 0;       // native, or libseccomp's negative stand-in for one that is not native
+  size_t call = 0;      // index into Profile::known
   uint32_t action = 0;  // SECCOMP_RET_*, with its data
   std::vector<Condition> conditions;
   size_t origin = 0;  // index into linux.seccomp.syscalls
@@ -35,9 +37,9 @@ struct Rule {
 
 struct Profile {
   uint32_t default_action = 0;
-  std::vector<uint32_t> arches;         // SCMP_ARCH_*; the native one is first
-  std::vector<Rule> rules;              // without those that only repeat the default
-  std::vector<std::string_view> known;  // every name the profile speaks of, whatever its action
+  std::vector<uint32_t> arches;  // SCMP_ARCH_*; the native one is first
+  std::vector<Rule> rules;       // without those that only repeat the default
+  std::vector<Call> known;       // every call the profile speaks of, whatever its action
   uint32_t flags = 0;
   bool notify = false;
   std::vector<std::string> unknown;  // names that we do not know
