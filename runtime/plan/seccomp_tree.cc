@@ -18,6 +18,8 @@ namespace {
 // matter to the attach.
 constexpr uint32_t kRealNumbers = 480;
 constexpr uint64_t kRealWeight = 64;
+// How much halves may differ rather than cut through Shape::is_single.
+constexpr uint64_t kCutWeight = 8 * kRealWeight;
 
 class Shape {
  public:
@@ -25,21 +27,31 @@ class Shape {
     for (size_t i = 0; i < ranges.size(); ++i) weights_[i + 1] = weights_[i] + weight(i);
   }
 
-  // Where [first, last), at least two ranges, falls into halves that are nearest to the same
-  // weight. (The optimal tree saves 2 % of the steps, and costs more to find than all the rest.)
+  // Where [first, last), at least two ranges, falls into halves of nearly the same weight, a single
+  // number kept with its neighbours. (The optimal tree saves 1 % of the steps, and costs more to
+  // find than all the rest.)
   size_t halve(size_t first, size_t last) const {
-    uint64_t half = weights_[first] + (weights_[last] - weights_[first]) / 2;
-    auto from = weights_.begin() + static_cast<ptrdiff_t>(first) + 1;
-    auto to = weights_.begin() + static_cast<ptrdiff_t>(last) - 1;
-    auto above = std::lower_bound(from, to, half);
-    if (above != from && *above > half && half - above[-1] < *above - half) --above;
-    return static_cast<size_t>(above - weights_.begin());
+    const uint64_t half = weights_[first] + (weights_[last] - weights_[first]) / 2;
+    const auto above = std::lower_bound(weights_.begin(), weights_.end(), half);
+    const size_t near = static_cast<size_t>(above - weights_.begin());
+    size_t best = first + 1;
+    uint64_t best_cost = UINT64_MAX;
+    for (size_t i = std::max(near, first + 3) - 2; i < std::min(near + 2, last); ++i) {
+      uint64_t cost = weights_[i] < half ? half - weights_[i] : weights_[i] - half;
+      if (is_single(i - 1, i + 2) || (i >= 2 && is_single(i - 2, i + 1))) cost += kCutWeight;
+      if (cost < best_cost) {
+        best = i;
+        best_cost = cost;
+      }
+    }
+    return best;
   }
 
   // Three ranges of which the middle one is a single number and the others are the same: one
   // comparison does for two.
   bool is_single(size_t first, size_t last) const {
-    return last - first == 3 && ranges_[first + 2].first == ranges_[first + 1].first + 1 &&
+    return last - first == 3 && last <= ranges_.size() &&
+           ranges_[first + 2].first == ranges_[first + 1].first + 1 &&
            ranges_[first].answer == ranges_[first + 2].answer;
   }
 
