@@ -1,8 +1,9 @@
 #include "runtime/plan/seccomp_abi.h"
 
+#include <linux/audit.h>
 #include <seccomp.h>
 
-#include "runtime/plan/seccomp_bpf.h"
+#include <algorithm>
 
 namespace coracle::plan::seccomp {
 namespace {
@@ -10,7 +11,8 @@ namespace {
 // Linux, arch/arm/include/uapi/asm/unistd.h: __ARM_NR_BASE.
 constexpr uint32_t kArmPrivate = 0x0f0000;
 
-constexpr Abi kAbis[] = {
+// As the columns of SystemCall::numbers (seccomp_names_generator.cc).
+constexpr Abi kAbis[kAbiCount] = {
     {SCMP_ARCH_X86_64, AUDIT_ARCH_X86_64, true, 0},
     {SCMP_ARCH_X86, AUDIT_ARCH_I386, false, 0},
     {SCMP_ARCH_X32, AUDIT_ARCH_X86_64, false, 0},
@@ -18,14 +20,19 @@ constexpr Abi kAbis[] = {
     {SCMP_ARCH_ARM, AUDIT_ARCH_ARM, false, kArmPrivate},
 };
 
-struct Call {
+// By name.
+constexpr SystemCall kCalls[] = {
+#include "runtime/plan/seccomp_names.inc"
+};
+
+struct Direct {
   std::string_view name;
   int number;
 };
 
 // i386 has these calls twice: behind socketcall(2) or ipc(2), and, since Linux 4.3 or 5.1, by
 // themselves. libseccomp knows the former by negative numbers, the call's own in the last digits.
-constexpr Call kDirect[] = {
+constexpr Direct kDirect[] = {
     {"recvmmsg", 337},   {"sendmmsg", 345},   {"socket", 359},      {"socketpair", 360},
     {"bind", 361},       {"connect", 362},    {"listen", 363},      {"accept4", 364},
     {"getsockopt", 365}, {"setsockopt", 366}, {"getsockname", 367}, {"getpeername", 368},
@@ -37,26 +44,6 @@ constexpr Call kDirect[] = {
 constexpr int kSocketcall = 102;
 constexpr int kIpc = 117;
 
-// System calls of Linux 6.5 to 6.19, which libseccomp 2.5 does not know; later ones do, and are
-// asked first. Since Linux 5.1 a new call has one number on all architectures (but x32's bit).
-constexpr Call kNewer[] = {
-    {"cachestat", 451},         {"fchmodat2", 452},        {"map_shadow_stack", 453},
-    {"futex_wake", 454},        {"futex_wait", 455},       {"futex_requeue", 456},
-    {"statmount", 457},         {"listmount", 458},        {"lsm_get_self_attr", 459},
-    {"lsm_set_self_attr", 460}, {"lsm_list_modules", 461}, {"mseal", 462},
-    {"setxattrat", 463},        {"getxattrat", 464},       {"listxattrat", 465},
-    {"removexattrat", 466},     {"open_tree_attr", 467},   {"file_getattr", 468},
-    {"file_setattr", 469},      {"listns", 470},
-};
-
-template <size_t N>
-int number_in(const Call (&table)[N], std::string_view name) {
-  for (const Call& row : table) {
-    if (row.name == name) return row.number;
-  }
-  return -1;
-}
-
 // `number` is libseccomp's negative one.
 Entrance multiplexed(std::string_view name, int number) {
   Entrance entrance;
@@ -64,7 +51,9 @@ Entrance multiplexed(std::string_view name, int number) {
   const bool ipc = number <= -200;
   entrance.multiplexer = ipc ? kIpc : kSocketcall;
   entrance.call = static_cast<uint32_t>(-number % (ipc ? 200 : 100));
-  entrance.number = number_in(kDirect, name);
+  for (const Direct& row : kDirect) {
+    if (row.name == name) entrance.number = row.number;
+  }
   return entrance;
 }
 
@@ -77,22 +66,20 @@ const Abi* abi_of(uint32_t token) {
   return nullptr;
 }
 
-int newer_number(std::string_view name) { return number_in(kNewer, name); }
+const SystemCall* find_call(std::string_view name) {
+  const auto* end = std::end(kCalls);
+  const auto* found =
+      std::lower_bound(std::begin(kCalls), end, name,
+                       [](const SystemCall& call, std::string_view n) { return call.name < n; });
+  return found != end && found->name == name ? found : nullptr;
+}
 
-Entrance native_entrance(int number) {
+Entrance entrance_of(const SystemCall& call, const Abi& abi) {
+  const int number = call.numbers[&abi - kAbis];
+  if (number < 0 && abi.token == SCMP_ARCH_X86) return multiplexed(call.name, number);
   Entrance entrance;
   if (number >= 0) entrance.number = number;
   return entrance;
-}
-
-Entrance entrance_of(std::string_view name, const Abi& abi) {
-  int number = seccomp_syscall_resolve_name_arch(abi.token, name.data());
-  if (number == __NR_SCMP_ERROR) {
-    number = newer_number(name);
-    if (number >= 0 && abi.token == SCMP_ARCH_X32) number |= int{kX32Bit};
-  }
-  if (number < 0 && abi.token == SCMP_ARCH_X86) return multiplexed(name, number);
-  return native_entrance(number);
 }
 
 }  // namespace coracle::plan::seccomp

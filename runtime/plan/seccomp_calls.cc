@@ -154,11 +154,10 @@ struct Row {
 class Table {
  public:
   Table(const Profile& profile, const Abi& abi) : profile_(profile), abi_(abi) {
-    const bool native = abi.token == profile.arches.front();
     std::vector<Entrance> entrances;
     entrances.reserve(profile.known.size());
-    for (const Call& call : profile.known) {
-      entrances.push_back(native ? native_entrance(call.number) : entrance_of(call.name, abi));
+    for (const SystemCall* call : profile.known) {
+      entrances.push_back(entrance_of(*call, abi));
       know(entrances.back());
     }
     rows_.reserve(profile.rules.size() + 32);
@@ -234,7 +233,8 @@ void Table::write(std::vector<Range>& ranges, uint32_t start) const {
       write_unknown(ranges);
     }
     append(ranges, number, answer(first, last));
-    append(ranges, number + 1, constant(profile_.default_action));
+    const bool gap = last == rows_.size() || rows_[last].number != number + 1;
+    if (gap) append(ranges, number + 1, constant(profile_.default_action));
   }
   if (!is_private) write_unknown(ranges);
 }

@@ -146,13 +146,12 @@ void add_rules(const spec::LinuxSyscall& syscall, size_t origin, Profile& profil
   std::vector<Condition> conditions = conditions_of(syscall, origin);
   for (std::string_view name : syscall.names) {
     if (action == SECCOMP_RET_USER_NOTIF) refuse_notify(name, origin);
-    int number = seccomp_syscall_resolve_name(name.data());
-    if (number == __NR_SCMP_ERROR) number = newer_number(name);
-    if (number == -1) {  // __NR_SCMP_ERROR as well
+    const SystemCall* call = find_call(name);
+    if (!call) {
       profile.unknown.emplace_back(name);
       continue;
     }
-    profile.known.push_back({name, number});
+    profile.known.push_back(call);
     if (action == profile.default_action) continue;
     profile.notify = profile.notify || action == SECCOMP_RET_USER_NOTIF;
     if (!repeats_argument(conditions)) {

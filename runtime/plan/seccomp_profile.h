@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/plan/plan.h"
+#include "runtime/plan/seccomp_abi.h"
 #include "spec/spec.h"
 
 namespace coracle::plan::seccomp {
@@ -21,12 +22,6 @@ struct Condition {
   uint64_t value_two = 0;
 };
 
-// A system call that the profile speaks of.
-struct Call {
-  std::string_view name;  // terminated by a zero
-  int number = 0;         // native, or negative for a call that this architecture lacks
-};
-
 // One syscall; all conditions must hold.
 struct Rule {
   size_t call = 0;      // index into Profile::known
@@ -37,9 +32,9 @@ struct Rule {
 
 struct Profile {
   uint32_t default_action = 0;
-  std::vector<uint32_t> arches;  // SCMP_ARCH_*; the native one is first
-  std::vector<Rule> rules;       // without those that only repeat the default
-  std::vector<Call> known;       // every call the profile speaks of, whatever its action
+  std::vector<uint32_t> arches;          // SCMP_ARCH_*; the native one is first
+  std::vector<Rule> rules;               // without those that only repeat the default
+  std::vector<const SystemCall*> known;  // every call the profile speaks of, whatever its action
   uint32_t flags = 0;
   bool notify = false;
   std::vector<std::string> unknown;  // names that we do not know

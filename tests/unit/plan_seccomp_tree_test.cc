@@ -179,7 +179,7 @@ bool is_safe_with_libseccomp(const Profile& profile) {
   std::map<std::string_view, size_t> rules, hard;
   for (const Rule& rule : profile.rules) {
     if (rule.conditions.empty()) continue;
-    std::string_view name = profile.known[rule.call].name;
+    std::string_view name = profile.known[rule.call]->name;
     // All of them are one call to i386.
     bool multiplexed = seccomp_syscall_resolve_name_arch(SCMP_ARCH_X86, name.data()) < -1;
     if (multiplexed) name = "socketcall";
@@ -406,6 +406,26 @@ TEST_CASE("arm's own calls are no calls of a later kernel") {
   CHECK(verdict(0xeffff) == (SECCOMP_RET_ERRNO | ENOSYS));
   CHECK(verdict(0xf0001) == (SECCOMP_RET_ERRNO | EPERM));
   CHECK(verdict(0xf0002) == SECCOMP_RET_ALLOW);
+}
+
+TEST_CASE("our table of names has libseccomp's numbers") {
+  size_t found = 0;
+  for (const std::string& name : all_names()) {
+    const SystemCall* call = find_call(name);
+    CAPTURE(name);
+    if (seccomp_syscall_resolve_name(name.c_str()) == __NR_SCMP_ERROR) {
+      CHECK(call == nullptr);
+      continue;
+    }
+    REQUIRE(call != nullptr);
+    ++found;
+    for (size_t i = 0; i < kAbiCount; ++i) {
+      CHECK(call->numbers[i] == seccomp_syscall_resolve_name_arch(tests::kTokens[i], name.c_str()));
+    }
+  }
+  CHECK(found > 400);
+  CHECK(find_call("sys_debug_setcontext") != nullptr);
+  CHECK(find_call("") == nullptr);
 }
 
 TEST_CASE("system calls newer than libseccomp") {

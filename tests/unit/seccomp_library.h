@@ -88,12 +88,13 @@ inline Context new_context(const Profile& profile, bool binary_tree) {
 }
 
 inline void add_rule(scmp_filter_ctx context, const Profile& profile, const Rule& rule) {
-  const plan::seccomp::Call& call = profile.known[rule.call];
+  const plan::seccomp::SystemCall& call = *profile.known[rule.call];
+  int number = seccomp_syscall_resolve_name(call.name.data());
   std::vector<scmp_arg_cmp> args;
   for (const Condition& c : rule.conditions) {
     args.push_back({c.index, compare(c.op), c.value, c.value_two});
   }
-  int result = seccomp_rule_add_array(context, rule.action, call.number,
+  int result = seccomp_rule_add_array(context, rule.action, number,
                                       static_cast<unsigned>(args.size()), args.data());
   if (result < 0) {
     throw Error(cat("linux.seccomp.syscalls[", rule.origin, "]: ", call.name,
@@ -131,10 +132,10 @@ inline constexpr uint32_t kArmPrivate = 0xf0000;
 // The highest number among profile.known in this architecture; -1 if it has none of them.
 inline int highest_known(const Profile& profile, uint32_t arch) {
   int highest = -1;
-  for (const plan::seccomp::Call& call : profile.known) {
+  for (const plan::seccomp::SystemCall* call : profile.known) {
     const auto* abi = plan::seccomp::abi_of(arch);
     if (!abi) return -1;
-    const plan::seccomp::Entrance entrance = plan::seccomp::entrance_of(call.name, *abi);
+    const plan::seccomp::Entrance entrance = plan::seccomp::entrance_of(*call, *abi);
     for (int number : {entrance.number, entrance.multiplexer}) {
       if (number < static_cast<int>(kArmPrivate) || arch != SCMP_ARCH_ARM) {
         highest = std::max(highest, number);

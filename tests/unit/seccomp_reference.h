@@ -131,12 +131,12 @@ class AbiRules {
   AbiRules(const Profile& profile, uint32_t token)
       : token_(token), wide_(token == SCMP_ARCH_X86_64 || token == SCMP_ARCH_AARCH64) {
     for (const Rule& rule : profile.rules) {
-      each_number(profile.known[rule.call].name, [&](uint32_t number, uint32_t multiplexed) {
+      each_number(profile.known[rule.call]->name, [&](uint32_t number, uint32_t multiplexed) {
         rules_[number].push_back({&rule, multiplexed});
       });
     }
-    for (const plan::seccomp::Call& call : profile.known) {
-      each_number(call.name, [&](uint32_t number, uint32_t) {
+    for (const plan::seccomp::SystemCall* call : profile.known) {
+      each_number(call->name, [&](uint32_t number, uint32_t) {
         if (token_ != SCMP_ARCH_ARM || number < kArmPrivate) {
           highest_ = std::max(highest_, static_cast<int64_t>(number));
         }
@@ -221,7 +221,8 @@ struct Cases {
       if (rule.conditions.empty()) continue;
       for (const Condition& c : rule.conditions) used.insert(c.index);
       for (uint32_t token : profile.arches) {
-        int number = seccomp_syscall_resolve_name_arch(token, profile.known[rule.call].name.data());
+        int number =
+            seccomp_syscall_resolve_name_arch(token, profile.known[rule.call]->name.data());
         if (number >= 0) judged.insert(static_cast<uint32_t>(number));
       }
     }
