@@ -84,7 +84,7 @@ void Creation::plan() {
   request.start_follows = start_follows_;
   request.preserve_fds = request_.preserve_fds;
   request.has_console_socket = !request_.console_socket.empty() || request_.keep_console;
-  const auto filter = filter_of(request_.root.path, spec(), warnings_);
+  const auto filter = filter_of(spec(), warnings_);
   if (filter) request.seccomp = &*filter;
   block_ = plan::make_create(spec(), request, host_, warnings_);
 }

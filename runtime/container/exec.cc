@@ -89,7 +89,7 @@ class ExecSession {
     r.preserve_fds = request_.preserve_fds;
     r.has_console_socket = !request_.console_socket.empty();
     r.into_cgroup = !container_.record().cgroup_path.empty();
-    const auto filter = filter_of(request_.root, config_.spec, warnings);
+    const auto filter = filter_of(config_.spec, warnings);
     if (filter) r.seccomp = &*filter;
     block_ = plan::make_exec(config_.spec, process_, r, host_, warnings);
   }

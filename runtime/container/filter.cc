@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/store/seccomp_cache.h"
 #include "spec/annotations.h"
 #include "spec/error.h"
 #include "spec/text.h"
@@ -63,7 +62,6 @@ static Program given_program(const spec::Spec& spec, std::string_view text) {
   return program;
 }
 
-// Not from the cache, which does not keep the names.
 static Program strict_program(const spec::LinuxSeccomp& profile, plan::Warnings& warnings) {
   Program program = plan::seccomp::compile(profile, warnings);
   if (program.unknown.empty()) return program;
@@ -94,14 +92,13 @@ void settle_agent(spec::Spec& spec) {
     spec.linux->seccomp->listenerPath = receiver;
 }
 
-std::optional<Program> filter_of(const std::string& root, const spec::Spec& spec,
-                                 plan::Warnings& warnings) {
+std::optional<Program> filter_of(const spec::Spec& spec, plan::Warnings& warnings) {
   const std::string_view data = spec::find(spec.annotations, spec::kSeccompData);
   if (!data.empty()) return given_program(spec, data);
   const spec::LinuxSeccomp* profile = profile_of(spec);
   if (profile == nullptr) return std::nullopt;
   if (spec::is_set(spec, spec::kSeccompStrict)) return strict_program(*profile, warnings);
-  return store::cached_seccomp(root, *profile, warnings);
+  return plan::seccomp::compile(*profile, warnings);
 }
 
 }  // namespace coracle::container

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <optional>
-#include <string>
 
 #include "runtime/plan/seccomp.h"
 #include "spec/spec.h"
@@ -16,8 +15,7 @@ void settle_agent(spec::Spec& spec);
 // Throws spec::Error if that variable cannot be meant.
 void check_agent();
 
-// Empty: no filter. `root`: the state root, for the cache. Throws spec::Error.
-std::optional<plan::seccomp::Program> filter_of(const std::string& root, const spec::Spec& spec,
-                                                plan::Warnings& warnings);
+// Empty: no filter. Throws spec::Error.
+std::optional<plan::seccomp::Program> filter_of(const spec::Spec& spec, plan::Warnings& warnings);
 
 }  // namespace coracle::container

@@ -107,7 +107,7 @@ class Inside {
     request.join = container_.record().namespaces;
     request.into_cgroup = !container_.record().cgroup_path.empty();
     request.path = program.path;
-    const auto filter = filter_of(root_, spec_, told_before_);
+    const auto filter = filter_of(spec_, told_before_);
     if (filter) request.seccomp = &*filter;
     block_ = plan::make_exec(spec_, process, request, host_, told_before_);
     JoinRequest how{setting(stdio), first_, request.join};

@@ -33,15 +33,18 @@ struct Known {
   uint64_t clr = 0;
   bool MountOptions::*member = nullptr;
   std::string_view super = "";  // name of the superblock flag
+  uint64_t unless = 0;          // asks for nothing where an earlier option has set this bit
 };
 
 // Access-time settings are one enumeration in the kernel: to choose any, all bits of it must be in
-// the cleared set (mount_setattr(2)); relatime is its zero and its default.
+// the cleared set (mount_setattr(2)); relatime is its zero and its default. "atime" takes back only
+// "noatime", and "nostrictatime" only "strictatime" (mount(8)).
 constexpr uint64_t kAtime = MOUNT_ATTR__ATIME;
 
 constexpr Known kKnown[] = {
+    {"acl"},
     {"async", Kind::kSuper, 0, 0, nullptr, "async"},
-    {"atime", Kind::kAttr, 0, kAtime},
+    {"atime", Kind::kAttr, 0, kAtime, nullptr, "", MOUNT_ATTR_STRICTATIME},
     {"bind", Kind::kMember, 0, 0, &MountOptions::bind},
     {"copy-symlink", Kind::kMember, 0, 0, &MountOptions::copy_symlink},
     {"defaults"},
@@ -55,6 +58,7 @@ constexpr Known kKnown[] = {
     {"lazytime", Kind::kSuper, 0, 0, nullptr, "lazytime"},
     {"loud"},
     {"mand", Kind::kSuper, 0, 0, nullptr, "mand"},
+    {"noacl"},
     {"noatime", Kind::kAttr, MOUNT_ATTR_NOATIME, kAtime},
     {"nodev", Kind::kAttr, MOUNT_ATTR_NODEV},
     {"nodiratime", Kind::kAttr, MOUNT_ATTR_NODIRATIME},
@@ -63,12 +67,12 @@ constexpr Known kKnown[] = {
     {"nolazytime", Kind::kSuper, 0, 0, nullptr, "nolazytime"},
     {"nomand", Kind::kSuper, 0, 0, nullptr, "nomand"},
     {"norelatime"},
-    {"nostrictatime", Kind::kAttr, 0, kAtime},
+    {"nostrictatime", Kind::kAttr, 0, kAtime, nullptr, "", MOUNT_ATTR_NOATIME},
     {"nosuid", Kind::kAttr, MOUNT_ATTR_NOSUID},
     {"nosymfollow", Kind::kAttr, MOUNT_ATTR_NOSYMFOLLOW},
     {"private", Kind::kPropagate, MS_PRIVATE},
     {"rasync", Kind::kSuper, 0, 0, nullptr, "async"},
-    {"ratime", Kind::kRecursive, 0, kAtime},
+    {"ratime", Kind::kRecursive, 0, kAtime, nullptr, "", MOUNT_ATTR_STRICTATIME},
     {"rbind", Kind::kMember, 0, 0, &MountOptions::rbind},
     {"rdev", Kind::kRecursive, 0, MOUNT_ATTR_NODEV},
     {"rdiratime", Kind::kRecursive, 0, MOUNT_ATTR_NODIRATIME},
@@ -83,8 +87,8 @@ constexpr Known kKnown[] = {
     {"rnodiratime", Kind::kRecursive, MOUNT_ATTR_NODIRATIME},
     {"rnoexec", Kind::kRecursive, MOUNT_ATTR_NOEXEC},
     {"rnomand", Kind::kSuper, 0, 0, nullptr, "nomand"},
-    {"rnorelatime", Kind::kRecursive, 0, kAtime},
-    {"rnostrictatime", Kind::kRecursive, 0, kAtime},
+    {"rnorelatime", Kind::kRecursive, 0, kAtime, nullptr, "", kAtime},
+    {"rnostrictatime", Kind::kRecursive, 0, kAtime, nullptr, "", MOUNT_ATTR_NOATIME},
     {"rnosuid", Kind::kRecursive, MOUNT_ATTR_NOSUID},
     {"rnosymfollow", Kind::kRecursive, MOUNT_ATTR_NOSYMFOLLOW},
     {"ro", Kind::kAttr, MOUNT_ATTR_RDONLY},
@@ -119,14 +123,18 @@ const Known* find_option(std::string_view name) {
   return it != end && it->name == name ? it : nullptr;
 }
 
+void change(AttrChange& attrs, const Known& known) {
+  if (!(attrs.set & known.unless)) attrs.then({known.set, known.clr});
+}
+
 void apply(const Known& known, MountOptions& out) {
   switch (known.kind) {
     case Kind::kNothing:
       return;
     case Kind::kAttr:
-      return out.attrs.then({known.set, known.clr});
+      return change(out.attrs, known);
     case Kind::kRecursive:
-      return out.recursive.then({known.set, known.clr});
+      return change(out.recursive, known);
     case Kind::kSuper:
       return out.super.push_back(known.super);
     case Kind::kPropagate:

@@ -4,9 +4,9 @@
 // - flags of one mount (ro, nosuid, noatime, ...) and their recursive forms (rro, ...) become
 //   MOUNT_ATTR_* bits to set and to clear, a later option overriding an earlier one;
 // - flags of the superblock (sync, dirsync, lazytime, mand) become file system options of the same
-//   name; iversion, noiversion, silent, loud are accepted and ask for nothing: the new mount API
-//   has no such flags, file systems that count changes always do since Linux 6.1, and the kernel's
-//   log is not ours;
+//   name; acl, noacl, iversion, noiversion, silent, loud are accepted and ask for nothing: the new
+//   mount API has no such flags, file systems with ACLs or that count changes (since Linux 6.1)
+//   always do, and the kernel's log is not ours;
 // - propagation is kept in the order given;
 // - what the table does not know is an option of the file system.
 //

@@ -1,16 +1,18 @@
 #include "runtime/plan/seccomp_calls.h"
 
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 
 #include <algorithm>
-#include <map>
-#include <string_view>
+#include <compare>
+#include <tuple>
+#include <utility>
 
+#include "runtime/plan/seccomp_abi.h"
 #include "runtime/plan/seccomp_bpf.h"
-#include "runtime/plan/seccomp_library.h"
+#include "spec/error.h"
+#include "spec/text.h"
 
 namespace coracle::plan::seccomp {
 
@@ -24,119 +26,194 @@ bool operator==(const Answer& a, const Answer& b) {
   return a.otherwise == b.otherwise && a.wide == b.wide && a.alternatives == b.alternatives;
 }
 
+bool wants_enosys(const Profile& profile) {
+  switch (profile.default_action & SECCOMP_RET_ACTION_FULL) {
+    case SECCOMP_RET_ALLOW:
+    case SECCOMP_RET_LOG:
+    case SECCOMP_RET_TRACE:
+      return false;
+    case SECCOMP_RET_ERRNO:
+      return (profile.default_action & SECCOMP_RET_DATA) != ENOSYS;
+    default:
+      return true;
+  }
+}
+
 namespace {
 
-using Numbers = std::map<uint32_t, std::vector<Alternative>>;
+// ---- the conditions of one rule ----
 
-// ---- is it plain? ----
+enum class Holds { kNever, kAlways, kSometimes };
 
-bool holds(const Condition& c, uint64_t value) {
-  switch (c.op) {
-    case Operator::kNe:
-      return value != c.value;
-    case Operator::kLt:
-      return value < c.value;
-    case Operator::kLe:
-      return value <= c.value;
-    case Operator::kEq:
-      return value == c.value;
-    case Operator::kGe:
-      return value >= c.value;
-    case Operator::kGt:
-      return value > c.value;
-    case Operator::kMaskedEq:
-      return (value & c.value) == c.value_two;
+// Of an argument without an upper half; takes away what of the condition is about that.
+Holds narrow(Condition& c) {
+  if (c.op == Operator::kMaskedEq) {
+    if (c.value_two >> 32) return Holds::kNever;
+    c.value &= UINT32_MAX;
+    return Holds::kSometimes;
   }
-  return false;
+  if (c.value >> 32 == 0) return Holds::kSometimes;
+  bool above = c.op == Operator::kNe || c.op == Operator::kLt || c.op == Operator::kLe;
+  return above ? Holds::kAlways : Holds::kNever;
 }
 
-// True if it is certain that not both can hold for one value.
-bool exclude(const Condition& a, const Condition& b) {
-  if (a.index != b.index) return false;
-  if (a.op == Operator::kEq) return !holds(b, a.value);
-  if (b.op == Operator::kEq) return !holds(a, b.value);
-  if (a.op == Operator::kMaskedEq && b.op == Operator::kMaskedEq) {
-    return ((a.value_two ^ b.value_two) & a.value & b.value) != 0;
+// One spelling for conditions that say the same.
+Holds normalize(Condition& c, bool wide) {
+  c.value_two = c.op == Operator::kMaskedEq ? c.value_two & c.value : 0;
+  Holds holds = wide ? Holds::kSometimes : narrow(c);
+  if (holds == Holds::kSometimes && c.op == Operator::kMaskedEq && c.value == 0) {
+    return Holds::kAlways;
   }
-  return false;
+  return holds;
 }
 
-bool exclude(const Alternative& a, const Alternative& b) {
-  for (const Condition& c : a.conditions) {
-    for (const Condition& d : b.conditions) {
-      if (exclude(c, d)) return true;
-    }
+// False: such a rule never holds.
+bool normalize(std::vector<Condition>& conditions, bool wide) {
+  std::vector<Condition> kept;
+  for (Condition& c : conditions) {
+    Holds holds = normalize(c, wide);
+    if (holds == Holds::kNever) return false;
+    if (holds == Holds::kSometimes) kept.push_back(c);
   }
-  return false;
-}
-
-bool is_narrow(const Condition& c) {
-  uint64_t two = c.op == Operator::kMaskedEq ? c.value_two : 0;
-  return (c.value >> 32) == 0 && (two >> 32) == 0;
-}
-
-// As libseccomp: bits outside the mask do not count; arguments in their order.
-std::optional<Alternative> normal(const Rule& rule, bool wide) {
-  Alternative alternative{rule.conditions, rule.action};
-  for (Condition& c : alternative.conditions) {
-    if (!wide && !is_narrow(c)) return std::nullopt;
-    if (c.op != Operator::kMaskedEq) {
-      c.value_two = 0;
-    } else if (c.value == 0) {
-      return std::nullopt;
-    } else {
-      c.value_two &= c.value;
-    }
-  }
-  std::sort(alternative.conditions.begin(), alternative.conditions.end(),
+  std::sort(kept.begin(), kept.end(),
             [](const Condition& a, const Condition& b) { return a.index < b.index; });
-  return alternative;
+  conditions = std::move(kept);
+  return true;
 }
 
-// Adds a rule to those of its call. A rule without conditions stands for all others, the first of
-// them for good; of two with the same conditions the first counts. False: not plain.
-bool add(std::vector<Alternative>& all, const Alternative& fresh) {
-  if (!all.empty() && all.front().conditions.empty()) return true;
-  if (fresh.conditions.empty()) {
-    all = {fresh};
-    return true;
-  }
+// The multiplexer takes the call's number as first argument, whatever the rule says about that one.
+void put_behind_multiplexer(std::vector<Condition>& conditions, uint64_t call) {
+  std::erase_if(conditions, [](const Condition& c) { return c.index == 0; });
+  Condition which;
+  which.value = call;
+  conditions.push_back(which);
+}
+
+// ---- the rules of one call ----
+
+// Which of two conditions is the more specific one: it is less (see calls_of()).
+auto rank(const Condition& c) {
+  bool below = c.op == Operator::kLt || c.op == Operator::kLe;
+  bool above = c.op == Operator::kGt || c.op == Operator::kGe;
+  uint64_t value = c.op == Operator::kMaskedEq ? c.value_two : c.value;
+  return std::tuple(5 - c.index, above ? 2 : below ? 1 : 0, below ? value : ~value);
+}
+
+bool more_specific(const Alternative& a, const Alternative& b) {
+  return std::lexicographical_compare(
+      a.conditions.begin(), a.conditions.end(), b.conditions.begin(), b.conditions.end(),
+      [](const Condition& x, const Condition& y) { return rank(x) < rank(y); });
+}
+
+bool starts_with(const Alternative& whole, const Alternative& start) {
+  return start.conditions.size() <= whole.conditions.size() &&
+         std::equal(start.conditions.begin(), start.conditions.end(), whole.conditions.begin());
+}
+
+[[noreturn]] void contradiction(const Alternative& fresh, const Alternative& old) {
+  throw spec::Error::at(
+      spec::cat("linux.seccomp.syscalls[", fresh.origin, "]"),
+      spec::cat("applies to calls that linux.seccomp.syscalls[", old.origin,
+                "] applies to as well, with another action, and is not more specific"));
+}
+
+// True if `a` holds wherever `b` does, with the same action.
+bool covers(const Alternative& a, const Alternative& b) {
+  return a.action == b.action &&
+         std::all_of(a.conditions.begin(), a.conditions.end(), [&b](const Condition& c) {
+           return std::find(b.conditions.begin(), b.conditions.end(), c) != b.conditions.end();
+         });
+}
+
+// Adds a rule with conditions to those of its call.
+void add(std::vector<Alternative>& all, Alternative fresh) {
+  std::erase_if(all, [&fresh](const Alternative& old) { return covers(fresh, old); });
   for (const Alternative& old : all) {
-    if (old.conditions == fresh.conditions) return true;
-    if (old.action != fresh.action && !exclude(old, fresh)) return false;
+    if (old.action != fresh.action && starts_with(old, fresh)) contradiction(fresh, old);
+    if (starts_with(fresh, old) || covers(old, fresh)) return;
   }
-  all.push_back(fresh);
-  return true;
+  all.push_back(std::move(fresh));
+}
+
+bool is_mixed(const std::vector<Alternative>& all) {
+  return std::any_of(all.begin(), all.end(),
+                     [&all](const Alternative& a) { return a.action != all.front().action; });
 }
 
 // ---- one ABI ----
 
-// The multiplexer takes the call's number as first argument, whatever the rule says about that one.
-Alternative behind_multiplexer(Alternative direct, uint64_t call) {
-  std::erase_if(direct.conditions, [](const Condition& c) { return c.index == 0; });
-  Condition which;
-  which.value = call;
-  direct.conditions.insert(direct.conditions.begin(), which);
-  return direct;
-}
+// A rule of one number.
+struct Row {
+  uint32_t number = 0;
+  const Rule* rule = nullptr;
+  bool multiplexed = false;
+  uint32_t call = 0;
+};
 
-bool add_rule(Numbers& numbers, const Rule& rule, uint32_t arch) {
-  const Entrance entrance = entrance_of(rule.name, arch);
-  if (entrance.number < 0 && entrance.multiplexer < 0) return true;  // not in this ABI
-  std::optional<Alternative> alternative = normal(rule, arch == SCMP_ARCH_X86_64);
-  if (!alternative) return false;
-  if (entrance.multiplexer >= 0 && !add(numbers[static_cast<uint32_t>(entrance.multiplexer)],
-                                        behind_multiplexer(*alternative, entrance.call))) {
-    return false;
+// One ABI of a profile: which rules each number has, and where the known numbers end.
+class Table {
+ public:
+  Table(const Profile& profile, const Abi& abi) : profile_(profile), abi_(abi) {
+    std::vector<Entrance> entrances;
+    entrances.reserve(profile.known.size());
+    for (const SystemCall* call : profile.known) {
+      entrances.push_back(entrance_of(*call, abi));
+      know(entrances.back());
+    }
+    rows_.reserve(profile.rules.size() + 32);
+    for (const Rule& rule : profile.rules) add_rows(rule, entrances[rule.call]);
+    std::stable_sort(rows_.begin(), rows_.end(),
+                     [](const Row& a, const Row& b) { return a.number < b.number; });
   }
-  return entrance.number < 0 || add(numbers[static_cast<uint32_t>(entrance.number)], *alternative);
-}
 
-Answer constant(uint32_t verdict) { return {{}, verdict, true}; }
+  // Appends the ABI's numbers, from `start` on.
+  void write(std::vector<Range>& ranges, uint32_t start) const;
 
-Answer answer_of(const std::vector<Alternative>& all, uint32_t otherwise, bool wide) {
-  if (all.front().conditions.empty()) return constant(all.front().action);
-  return {all, otherwise, wide};
+ private:
+  void know(const Entrance& entrance) {
+    for (int number : {entrance.number, entrance.multiplexer}) {
+      bool is_private = abi_.private_calls && number >= static_cast<int>(abi_.private_calls);
+      if (!is_private) highest_ = std::max(highest_, number);
+    }
+  }
+  void add_rows(const Rule& rule, const Entrance& entrance) {
+    if (entrance.multiplexer >= 0) {
+      rows_.push_back({static_cast<uint32_t>(entrance.multiplexer), &rule, true, entrance.call});
+    }
+    if (entrance.number >= 0) rows_.push_back({static_cast<uint32_t>(entrance.number), &rule});
+  }
+  Answer constant(uint32_t verdict) const { return {{}, verdict, true}; }
+  Answer answer(size_t first, size_t last) const;
+  void write_unknown(std::vector<Range>& ranges) const;
+
+  const Profile& profile_;
+  const Abi& abi_;
+  std::vector<Row> rows_;  // by number, then in the profile's order
+  int highest_ = -1;
+};
+
+// Of the rules [first, last), all of one number.
+Answer Table::answer(size_t first, size_t last) const {
+  for (size_t i = first; i < last; ++i) {
+    const Row& row = rows_[i];
+    if (row.rule->conditions.empty() && !row.multiplexed) return constant(row.rule->action);
+  }
+  std::vector<Alternative> rules;
+  for (size_t i = first; i < last; ++i) {
+    const Row& row = rows_[i];
+    rules.push_back({row.rule->conditions, row.rule->action, row.rule->origin});
+    if (row.multiplexed) put_behind_multiplexer(rules.back().conditions, row.call);
+    if (!normalize(rules.back().conditions, abi_.wide)) {
+      rules.pop_back();
+    } else if (rules.back().conditions.empty()) {
+      return constant(rules.back().action);
+    }
+  }
+  std::vector<Alternative> all;
+  for (Alternative& rule : rules) add(all, std::move(rule));
+  if (all.empty()) return constant(profile_.default_action);
+  if (is_mixed(all)) std::stable_sort(all.begin(), all.end(), more_specific);
+  return {std::move(all), profile_.default_action, abi_.wide};
 }
 
 void append(std::vector<Range>& ranges, uint32_t first, Answer answer) {
@@ -145,50 +222,56 @@ void append(std::vector<Range>& ranges, uint32_t first, Answer answer) {
   ranges.push_back({first, std::move(answer)});
 }
 
-// The numbers of one ABI, from `start` on. False: not plain.
-bool add_abi(std::vector<Range>& ranges, const Profile& profile, uint32_t arch, uint32_t start) {
-  Numbers numbers;
-  for (const Rule& rule : profile.rules) {
-    if (!add_rule(numbers, rule, arch)) return false;
+void Table::write(std::vector<Range>& ranges, uint32_t start) const {
+  append(ranges, start, constant(profile_.default_action));
+  bool is_private = false;
+  for (size_t first = 0, last = 0; first < rows_.size(); first = last) {
+    const uint32_t number = rows_[first].number;
+    while (last < rows_.size() && rows_[last].number == number) ++last;
+    if (!is_private && highest_ >= 0 && number > static_cast<uint32_t>(highest_)) {
+      is_private = true;
+      write_unknown(ranges);
+    }
+    append(ranges, number, answer(first, last));
+    const bool gap = last == rows_.size() || rows_[last].number != number + 1;
+    if (gap) append(ranges, number + 1, constant(profile_.default_action));
   }
-  append(ranges, start, constant(profile.default_action));
-  for (const auto& [number, all] : numbers) {
-    append(ranges, number, answer_of(all, profile.default_action, arch == SCMP_ARCH_X86_64));
-    append(ranges, number + 1, constant(profile.default_action));
-  }
-  int highest = highest_known(profile, arch);
-  if (highest >= 0 && wants_enosys(profile)) {
-    append(ranges, static_cast<uint32_t>(highest) + 1, constant(SECCOMP_RET_ERRNO | ENOSYS));
-  }
-  return true;
+  if (!is_private) write_unknown(ranges);
 }
 
-// The number space that x86_64 and x32 share. Without x32 its half is another architecture, but
-// for -1, by which a tracer says "no call".
-bool add_x86_64(Calls& calls, const Profile& profile, bool x32) {
-  if (!add_abi(calls.ranges, profile, SCMP_ARCH_X86_64, 0)) return false;
-  if (x32) return add_abi(calls.ranges, profile, SCMP_ARCH_X32, kX32Bit);
-  append(calls.ranges, kX32Bit, constant(SECCOMP_RET_KILL_THREAD));
-  append(calls.ranges, UINT32_MAX, constant(profile.default_action));
-  return true;
+// The numbers above those that the profile knows, up to the architecture's own.
+void Table::write_unknown(std::vector<Range>& ranges) const {
+  if (highest_ < 0 || !wants_enosys(profile_)) return;
+  append(ranges, static_cast<uint32_t>(highest_) + 1, constant(SECCOMP_RET_ERRNO | ENOSYS));
+  if (abi_.private_calls) append(ranges, abi_.private_calls, constant(profile_.default_action));
+}
+
+bool has(const Profile& profile, uint32_t token) {
+  return std::count(profile.arches.begin(), profile.arches.end(), token) != 0;
+}
+
+// The half of x86_64's numbers that x32 has. Without x32 it is another architecture, but for -1, by
+// which a tracer says "no call".
+void add_x32(std::vector<Range>& ranges, const Profile& profile) {
+  if (has(profile, SCMP_ARCH_X32)) {
+    Table(profile, *abi_of(SCMP_ARCH_X32)).write(ranges, kX32Bit);
+    return;
+  }
+  append(ranges, kX32Bit, {{}, SECCOMP_RET_KILL_THREAD, true});
+  append(ranges, UINT32_MAX, {{}, profile.default_action, true});
 }
 
 }  // namespace
 
-std::optional<std::vector<Calls>> calls_of(const Profile& profile) {
-  auto has = [&profile](uint32_t arch) {
-    return std::count(profile.arches.begin(), profile.arches.end(), arch) != 0;
-  };
-  size_t known = has(SCMP_ARCH_X86_64) + has(SCMP_ARCH_X86) + has(SCMP_ARCH_X32);
-  if (profile.arches.front() != SCMP_ARCH_X86_64 || known != profile.arches.size()) {
-    return std::nullopt;
-  }
+std::vector<Calls> calls_of(const Profile& profile) {
   std::vector<Calls> all;
-  all.push_back({AUDIT_ARCH_X86_64, {}});
-  if (!add_x86_64(all.back(), profile, has(SCMP_ARCH_X32))) return std::nullopt;
-  if (!has(SCMP_ARCH_X86)) return all;
-  all.push_back({AUDIT_ARCH_I386, {}});
-  if (!add_abi(all.back().ranges, profile, SCMP_ARCH_X86, 0)) return std::nullopt;
+  for (uint32_t token : profile.arches) {
+    const Abi* abi = abi_of(token);
+    if (!abi || token == SCMP_ARCH_X32) continue;
+    all.push_back({abi->audit, {}});
+    Table(profile, *abi).write(all.back().ranges, 0);
+    if (token == SCMP_ARCH_X86_64) add_x32(all.back().ranges, profile);
+  }
   return all;
 }
 

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "runtime/plan/seccomp_library.h"
+#include "runtime/plan/seccomp_abi.h"
 #include "spec/error.h"
 #include "spec/names.h"
 #include "spec/text.h"
@@ -146,21 +146,20 @@ void add_rules(const spec::LinuxSyscall& syscall, size_t origin, Profile& profil
   std::vector<Condition> conditions = conditions_of(syscall, origin);
   for (std::string_view name : syscall.names) {
     if (action == SECCOMP_RET_USER_NOTIF) refuse_notify(name, origin);
-    int number = seccomp_syscall_resolve_name(name.data());
-    if (number == __NR_SCMP_ERROR && is_newer(name)) number = kNotInLibrary;
-    if (number == __NR_SCMP_ERROR) {
+    const SystemCall* call = find_call(name);
+    if (!call) {
       profile.unknown.emplace_back(name);
       continue;
     }
-    profile.known.push_back(name);
+    profile.known.push_back(call);
     if (action == profile.default_action) continue;
     profile.notify = profile.notify || action == SECCOMP_RET_USER_NOTIF;
     if (!repeats_argument(conditions)) {
-      profile.rules.push_back({name, number, action, conditions, origin});
+      profile.rules.push_back({profile.known.size() - 1, action, conditions, origin});
       continue;
     }
     for (const Condition& c : conditions) {
-      profile.rules.push_back({name, number, action, {c}, origin});
+      profile.rules.push_back({profile.known.size() - 1, action, {c}, origin});
     }
   }
 }

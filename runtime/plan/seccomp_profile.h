@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/plan/plan.h"
+#include "runtime/plan/seccomp_abi.h"
 #include "spec/spec.h"
 
 namespace coracle::plan::seccomp {
@@ -21,13 +22,9 @@ struct Condition {
   uint64_t value_two = 0;
 };
 
-// Rule::number of a call newer than libseccomp (is_newer, seccomp_library.h).
-inline constexpr int kNotInLibrary = INT32_MIN;
-
 // One syscall; all conditions must hold.
 struct Rule {
-  std::string_view name;
-  int number = 0;       // native, or libseccomp's negative stand-in for one that is not native
+  size_t call = 0;      // index into Profile::known
   uint32_t action = 0;  // SECCOMP_RET_*, with its data
   std::vector<Condition> conditions;
   size_t origin = 0;  // index into linux.seccomp.syscalls
@@ -35,9 +32,9 @@ struct Rule {
 
 struct Profile {
   uint32_t default_action = 0;
-  std::vector<uint32_t> arches;         // SCMP_ARCH_*; the native one is first
-  std::vector<Rule> rules;              // without those that only repeat the default
-  std::vector<std::string_view> known;  // every name the profile speaks of, whatever its action
+  std::vector<uint32_t> arches;          // SCMP_ARCH_*; the native one is first
+  std::vector<Rule> rules;               // without those that only repeat the default
+  std::vector<const SystemCall*> known;  // every call the profile speaks of, whatever its action
   uint32_t flags = 0;
   bool notify = false;
   std::vector<std::string> unknown;  // names that we do not know

@@ -1,10 +1,8 @@
 #include "runtime/plan/seccomp_tree.h"
 
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <utility>
 
@@ -20,17 +18,8 @@ namespace {
 // matter to the attach.
 constexpr uint32_t kRealNumbers = 480;
 constexpr uint64_t kRealWeight = 64;
-
-// Above this many ranges the best shape costs too long to find; then halves of equal weight.
-constexpr size_t kMaxExact = 400;
-
-struct Node {
-  enum Kind : uint8_t { kLeaf, kSplit, kSingle } kind = kLeaf;
-  size_t range =
-      0;            // kLeaf: the range. kSplit: the first one to the right. kSingle: the one number
-  size_t left = 0;  // kSplit: nodes. kSingle: left is the number's leaf, right is all around it
-  size_t right = 0;
-};
+// How much halves may differ rather than cut through Shape::is_single.
+constexpr uint64_t kCutWeight = 8 * kRealWeight;
 
 class Shape {
  public:
@@ -38,97 +27,44 @@ class Shape {
     for (size_t i = 0; i < ranges.size(); ++i) weights_[i + 1] = weights_[i] + weight(i);
   }
 
-  // The node of ranges [first, last).
-  size_t build(size_t first, size_t last) {
-    if (last - first > kMaxExact) {
-      size_t middle = halve(first, last);
-      size_t left = build(first, middle);
-      return add({Node::kSplit, middle, left, build(middle, last)});
+  // Where [first, last), at least two ranges, falls into halves of nearly the same weight, a single
+  // number kept with its neighbours. (The optimal tree saves 1 % of the steps, and costs more to
+  // find than all the rest.)
+  size_t halve(size_t first, size_t last) const {
+    const uint64_t half = weights_[first] + (weights_[last] - weights_[first]) / 2;
+    const auto above = std::lower_bound(weights_.begin(), weights_.end(), half);
+    const size_t near = static_cast<size_t>(above - weights_.begin());
+    size_t best = first + 1;
+    uint64_t best_cost = UINT64_MAX;
+    for (size_t i = std::max(near, first + 3) - 2; i < std::min(near + 2, last); ++i) {
+      uint64_t cost = weights_[i] < half ? half - weights_[i] : weights_[i] - half;
+      if (is_single(i - 1, i + 2) || (i >= 2 && is_single(i - 2, i + 1))) cost += kCutWeight;
+      if (cost < best_cost) {
+        best = i;
+        best_cost = cost;
+      }
     }
-    solve(first, last);
-    return place(first, last);
+    return best;
   }
-  const Node& operator[](size_t node) const { return nodes_[node]; }
+
+  // Three ranges of which the middle one is a single number and the others are the same: one
+  // comparison does for two.
+  bool is_single(size_t first, size_t last) const {
+    return last - first == 3 && last <= ranges_.size() &&
+           ranges_[first + 2].first == ranges_[first + 1].first + 1 &&
+           ranges_[first].answer == ranges_[first + 2].answer;
+  }
 
  private:
-  struct Best {
-    uint64_t cost = 0;
-    size_t split = 0;  // first range of the right part; 0: a single number amid one range
-  };
-
   uint64_t weight(size_t i) const {
     uint64_t first = ranges_[i].first;
     uint64_t end = i + 1 < ranges_.size() ? ranges_[i + 1].first : uint64_t{1} << 32;
     uint64_t real = std::min<uint64_t>(end, kRealNumbers) - std::min<uint64_t>(first, kRealNumbers);
     return 1 + real * kRealWeight;
   }
-  uint64_t weight(size_t first, size_t last) const { return weights_[last] - weights_[first]; }
-
-  size_t halve(size_t first, size_t last) const {
-    uint64_t half = weights_[first] + weight(first, last) / 2;
-    size_t at = static_cast<size_t>(std::lower_bound(weights_.begin(), weights_.end(), half) -
-                                    weights_.begin());
-    return std::clamp(at, first + 1, last - 1);
-  }
-
-  // Three ranges of which the middle one is a single number and the others are the same: one
-  // comparison does for two.
-  bool is_single(size_t first, size_t last) const {
-    return last - first == 3 && ranges_[first + 2].first == ranges_[first + 1].first + 1 &&
-           ranges_[first].answer == ranges_[first + 2].answer;
-  }
-
-  Best& best(size_t first, size_t last) { return best_[(first - base_) * span_ + last - base_]; }
-
-  // The optimal search tree, by ranges of growing length; the best split of a range lies between
-  // those of its two shorter ones (Knuth, TAOCP 3, 6.2.2). Single numbers bend that rule a little:
-  // what comes out is within a percent of the best.
-  void solve(size_t begin, size_t end) {
-    base_ = begin;
-    span_ = end - begin + 1;
-    best_.assign(span_ * span_, {});
-    for (size_t length = 2; length <= end - begin; ++length) {
-      for (size_t first = begin; first + length <= end; ++first) {
-        best(first, first + length) = cheapest(first, first + length);
-      }
-    }
-  }
-  Best cheapest(size_t first, size_t last) {
-    if (is_single(first, last)) return {weight(first, last), 0};
-    Best found{std::numeric_limits<uint64_t>::max(), 0};
-    size_t from = best(first, last - 1).split, to = best(first + 1, last).split;
-    if (from <= first || from >= last) from = first + 1;
-    if (to < from || to >= last) to = last - 1;
-    for (size_t split = from; split <= to; ++split) {
-      uint64_t cost = best(first, split).cost + best(split, last).cost;
-      if (cost < found.cost) found = {cost, split};
-    }
-    found.cost += weight(first, last);
-    return found;
-  }
-
-  size_t place(size_t first, size_t last) {
-    if (last - first == 1) return add({Node::kLeaf, first, 0, 0});
-    size_t split = best(first, last).split;
-    if (split == 0) {
-      size_t middle = add({Node::kLeaf, first + 1, 0, 0});
-      return add({Node::kSingle, first + 1, middle, add({Node::kLeaf, first, 0, 0})});
-    }
-    size_t left = place(first, split);
-    return add({Node::kSplit, split, left, place(split, last)});
-  }
-
-  size_t add(Node node) {
-    nodes_.push_back(node);
-    return nodes_.size() - 1;
-  }
 
   const std::vector<Range>& ranges_;
   std::vector<uint64_t> weights_;  // sums: of all ranges before
-  std::vector<Node> nodes_;
-  std::vector<Best> best_;
-  size_t base_ = 0;
-  size_t span_ = 0;
 };
 
 // ---- the code ----
@@ -158,21 +94,21 @@ class Writer {
   }
 
   Label tree(const std::vector<Range>& ranges) {
-    Shape shape(ranges);
-    size_t root = shape.build(0, ranges.size());
-    Label top = node(shape, ranges, root);
+    Label top = node(Shape(ranges), ranges, 0, ranges.size());
     if (!(top == a_.here())) a_.go(top);  // a tree of one leaf that was written before
     return a_.load(kNumber);
   }
 
-  Label node(const Shape& shape, const std::vector<Range>& ranges, size_t at) {
-    const Node& n = shape[at];
-    if (n.kind == Node::kLeaf) return leaf(ranges[n.range].answer);
+  // Decides among the ranges [first, last).
+  Label node(const Shape& shape, const std::vector<Range>& ranges, size_t first, size_t last) {
+    if (last - first == 1) return leaf(ranges[first].answer);
+    const bool single = shape.is_single(first, last);
+    const size_t middle = single ? first + 1 : shape.halve(first, last);
+    const uint32_t number = ranges[middle].first;
     // Near the end comes what is written first; the lower numbers are the busier ones.
-    Label right = node(shape, ranges, n.right);
-    Label left = node(shape, ranges, n.left);
-    uint32_t number = ranges[n.range].first;
-    if (n.kind == Node::kSingle) return a_.jump(kEqual, number, left, reach(right));
+    Label right = single ? leaf(ranges[first].answer) : node(shape, ranges, middle, last);
+    Label left = single ? leaf(ranges[middle].answer) : node(shape, ranges, first, middle);
+    if (single) return a_.jump(kEqual, number, left, reach(right));
     return a_.jump(kGreaterEqual, number, reach(right), left);
   }
 
@@ -185,7 +121,17 @@ class Writer {
     return target;
   }
 
+  // The same conditions are written once, whichever calls and architectures have them.
   Label leaf(const Answer& answer) {
+    if (answer.alternatives.empty()) return verdict(answer.otherwise);
+    for (const auto& [written, label] : leaves_) {
+      if (*written == answer) return label;
+    }
+    leaves_.emplace_back(&answer, write(answer));
+    return leaves_.back().second;
+  }
+
+  Label write(const Answer& answer) {
     Label next = verdict(answer.otherwise);
     for (auto one = answer.alternatives.rbegin(); one != answer.alternatives.rend(); ++one) {
       next = alternative(*one, answer.wide, next);
@@ -248,17 +194,14 @@ class Writer {
   Assembler a_;
   uint32_t otherwise_;
   std::map<uint32_t, Label> verdicts_;
+  std::vector<std::pair<const Answer*, Label>> leaves_;  // with conditions; of write()'s argument
 };
 
 }  // namespace
 
-std::optional<std::vector<uint64_t>> make_tree(const Profile& profile) {
-  std::optional<std::vector<Calls>> calls = calls_of(profile);
-  if (!calls) return std::nullopt;
+std::vector<uint64_t> make_tree(const Profile& profile) {
   // An architecture without rules is not what the profile was written for.
-  std::vector<uint64_t> program = Writer(SECCOMP_RET_KILL_THREAD).write(*calls);
-  if (program.size() > BPF_MAXINSNS) return std::nullopt;
-  return program;
+  return Writer(SECCOMP_RET_KILL_THREAD).write(calls_of(profile));
 }
 
 }  // namespace coracle::plan::seccomp

@@ -15,18 +15,14 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "runtime/plan/seccomp_profile.h"
 
 namespace coracle::plan::seccomp {
 
-// struct sock_filter each; or nothing where the profile is not plain:
-// - an architecture other than x86_64, i386 and x32 is asked for, or this machine is another;
-// - two rules for one call may both hold and want different actions: which one counts is
-//   libseccomp's own affair, and profiles may rely on it;
-// - a condition on a 32-bit architecture does not fit into 32 bits, or has an empty mask.
-std::optional<std::vector<uint64_t>> make_tree(const Profile& profile);
+// struct sock_filter each. Throws what calls_of() throws. May have more instructions than the
+// kernel takes.
+std::vector<uint64_t> make_tree(const Profile& profile);
 
 }  // namespace coracle::plan::seccomp

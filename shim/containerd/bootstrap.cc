@@ -1,7 +1,6 @@
 #include "shim/containerd/bootstrap.h"
 
 #include "runtime/sys/protobuf.h"
-#include "shim/containerd/sha256.h"
 #include "spec/error.h"
 #include "spec/text.h"
 
@@ -52,6 +51,21 @@ StartInput parse_bootstrap(std::string_view bytes) {
   return out;
 }
 
+// FNV-1a of 128 bits: an id of 64 digits beside a namespace and an address would not fit into
+// sun_path, and no two of a machine's containers meet in 128 bits by chance. Whoever chooses ids is
+// containerd's client, thus root here: nobody gains by a collision.
+std::string hash_of(std::string_view key) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  using Wide = unsigned __int128;
+  constexpr Wide kPrime = Wide{1} << 88 | 0x13b;
+  Wide h = Wide{0x6c62272e07bb0142} << 64 | 0x62b821756295c58d;
+  for (char c : key) h = (h ^ static_cast<uint8_t>(c)) * kPrime;
+  std::string name;
+  for (int shift = 124; shift >= 0; shift -= 4)
+    name += kDigits[static_cast<size_t>(h >> shift) & 15];
+  return name;
+}
+
 }  // namespace
 
 StartInput parse_start_input(std::string_view bytes, const Invocation& invocation) {
@@ -72,7 +86,7 @@ std::string socket_path(const StartInput& input, const Invocation& invocation,
   const std::string key = cat(invocation.address, "/", invocation.name_space, "/",
                               group.empty() ? std::string_view(invocation.id) : group);
   return cat(input.socket_dir.empty() ? kDefaultDir : input.socket_dir, "/",
-             sha256_hex(spec::clean_path(key)));
+             hash_of(spec::clean_path(key)));
 }
 
 }  // namespace coracle::shim

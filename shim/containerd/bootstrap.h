@@ -32,7 +32,8 @@ StartInput parse_start_input(std::string_view bytes, const Invocation& invocatio
 std::string start_answer(const StartInput& input, const std::string& address);
 
 // The path of the shim's socket: one for all containers with the same group (annotations), else one
-// a container. `group`: "" for none.
+// a container. `group`: "" for none. The name, 32 hexadecimal digits, fits into sun_path behind
+// containerd's directory.
 std::string socket_path(const StartInput& input, const Invocation& invocation,
                         std::string_view group);
 

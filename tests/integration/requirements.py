@@ -69,6 +69,7 @@ CHECKS = {
     "io": lambda: _controller("io"),
     "hugetlb": lambda: _controller("hugetlb"),
     "sys_resource": lambda: _capability(24, "CAP_SYS_RESOURCE"),
+    "runc": lambda: _tool("runc"),
     "strace": lambda: _tool("strace"),
     "newuidmap": lambda: _tool("newuidmap") or _tool("newgidmap"),
     "time_namespace": _time,

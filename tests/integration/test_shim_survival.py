@@ -277,7 +277,7 @@ def _(c):
             for stdin in (b"", s.options()):
                 done = s.invoke(box, "start", stdin)
                 h.eq((0, b""), (done.returncode, done.stderr))
-                h.match(r"\Aunix:///run/containerd/s/[0-9a-f]{64}\Z", done.stdout.decode())
+                h.match(r"\Aunix:///run/containerd/s/[0-9a-f]{32}\Z", done.stdout.decode())
                 path = done.stdout.decode()[7:]
                 h.eq("0o600", oct(os.stat(path).st_mode & 0o777))
                 h.eq("0o700", oct(os.stat(os.path.dirname(path)).st_mode & 0o777))

@@ -9,6 +9,7 @@
 #include "runtime/plan/mount_options.h"
 #include "spec/error.h"
 #include "spec/text.h"
+#include "tests/unit/random.h"
 
 using namespace coracle;
 using plan::MountOptions;
@@ -78,12 +79,110 @@ TEST_CASE("mount options: every choice of access time clears the whole enumerati
     CHECK(parse({recursive}).recursive.clr == MOUNT_ATTR__ATIME);
   }
   CHECK(parse({"noatime", "strictatime"}).attrs.set == MOUNT_ATTR_STRICTATIME);
+  CHECK(parse({"strictatime", "atime"}).attrs.set == MOUNT_ATTR_STRICTATIME);
+  CHECK(parse({"noatime", "atime"}).attrs.set == 0);
+  CHECK(parse({"noatime", "nostrictatime"}).attrs.set == MOUNT_ATTR_NOATIME);
+  CHECK(parse({"rnoatime", "rnorelatime"}).recursive.set == MOUNT_ATTR_NOATIME);
   CHECK(parse({"noatime", "nodiratime"}).attrs.set == (MOUNT_ATTR_NOATIME | MOUNT_ATTR_NODIRATIME));
+}
+
+// What the attributes of a mount become, read option by option: config.md, "Linux mount options",
+// and mount(8) for the access times, of which a mount has one.
+struct Naive {
+  explicit Naive(uint64_t old) : attrs(old) {}
+
+  void option(std::string_view name) {
+    struct Row {
+      std::string_view on, off;  // sets, clears
+      uint64_t bit;
+    };
+    constexpr Row kRows[] = {{"ro", "rw", MOUNT_ATTR_RDONLY},
+                             {"nosuid", "suid", MOUNT_ATTR_NOSUID},
+                             {"nodev", "dev", MOUNT_ATTR_NODEV},
+                             {"noexec", "exec", MOUNT_ATTR_NOEXEC},
+                             {"nodiratime", "diratime", MOUNT_ATTR_NODIRATIME},
+                             {"nosymfollow", "symfollow", MOUNT_ATTR_NOSYMFOLLOW}};
+    for (const Row& row : kRows) {
+      if (name == row.on) attrs |= row.bit;
+      if (name == row.off) attrs &= ~row.bit;
+    }
+    // "atime" and "nostrictatime" choose the default, unless the other one's opposite is chosen.
+    if (name == "noatime") choose(MOUNT_ATTR_NOATIME);
+    if (name == "strictatime") choose(MOUNT_ATTR_STRICTATIME);
+    if (name == "relatime") choose(MOUNT_ATTR_RELATIME);
+    if (name == "atime" && chosen != MOUNT_ATTR_STRICTATIME) choose(MOUNT_ATTR_RELATIME);
+    if (name == "nostrictatime" && chosen != MOUNT_ATTR_NOATIME) choose(MOUNT_ATTR_RELATIME);
+  }
+  void choose(uint64_t atime) {
+    chosen = atime;
+    attrs = (attrs & ~uint64_t{MOUNT_ATTR__ATIME}) | atime;
+  }
+
+  uint64_t attrs;
+  uint64_t chosen = 0;  // by an option
+};
+
+TEST_CASE("mount options: random lists do what a reading one by one says") {
+  static constexpr std::string_view kNames[] = {
+      "ro",       "rw",         "nosuid",      "suid",          "nodev",       "dev",
+      "noexec",   "exec",       "nodiratime",  "diratime",      "atime",       "noatime",
+      "relatime", "norelatime", "strictatime", "nostrictatime", "nosymfollow", "symfollow"};
+  static constexpr uint64_t kOld[] = {0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME,
+                                      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_STRICTATIME,
+                                      MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODIRATIME};
+  tests::each_seed(3000, [](uint64_t seed) {
+    tests::Random random(seed);
+    const uint64_t old = random.of(kOld);
+    Naive one(old), tree(old);
+    std::vector<std::string> list;
+    for (size_t n = 1 + random.below(7); n > 0; --n) {
+      std::string name(random.of(kNames));
+      bool recursive = random.chance(30) && name != "norelatime";
+      (recursive ? tree : one).option(name);
+      list.push_back(recursive ? "r" + name : name);
+    }
+    const MountOptions ours = parse({list.begin(), list.end()});
+    std::string text;
+    for (const std::string& name : list) spec::append(text, name, ",");
+    CAPTURE(seed);
+    CAPTURE(text);
+    CHECK(((old & ~ours.attrs.clr) | ours.attrs.set) == one.attrs);
+    CHECK(((old & ~ours.recursive.clr) | ours.recursive.set) == tree.attrs);
+  });
+}
+
+TEST_CASE("mount options: random propagation keeps its order and its reach") {
+  struct Row {
+    std::string_view name;
+    uint64_t flag;
+  };
+  // config.md, "Linux mount options"; mount(2).
+  static constexpr Row kRows[] = {{"shared", MS_SHARED},
+                                  {"slave", MS_SLAVE},
+                                  {"private", MS_PRIVATE},
+                                  {"unbindable", MS_UNBINDABLE}};
+  tests::each_seed(500, [](uint64_t seed) {
+    tests::Random random(seed);
+    CAPTURE(seed);
+    std::vector<std::string> list;
+    std::vector<std::pair<uint64_t, bool>> wanted, ours;
+    for (size_t n = 1 + random.below(5); n > 0; --n) {
+      const Row& row = random.of(kRows);
+      const bool recursive = random.chance(50);
+      list.push_back(spec::cat(recursive ? "r" : "", row.name));
+      wanted.emplace_back(row.flag, recursive);
+      if (random.chance(30)) list.push_back("nosuid");
+    }
+    for (const auto& one : parse({list.begin(), list.end()}).propagation) {
+      ours.emplace_back(one.flag, one.recursive);
+    }
+    CHECK(ours == wanted);
+  });
 }
 
 TEST_CASE("mount options: superblock flags by name, those without effect by nothing") {
   const MountOptions o = parse({"sync", "dirsync", "lazytime", "mand", "silent", "loud", "iversion",
-                                "noiversion", "defaults", "norelatime"});
+                                "noiversion", "acl", "noacl", "defaults", "norelatime"});
   CHECK(o.super == std::vector<std::string_view>{"sync", "dirsync", "lazytime", "mand"});
   CHECK(o.attrs.empty());
   CHECK(o.data.empty());

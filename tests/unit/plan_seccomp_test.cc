@@ -9,10 +9,10 @@
 #include <cerrno>
 
 #include "runtime/plan/seccomp.h"
-#include "runtime/plan/seccomp_library.h"
 #include "runtime/plan/seccomp_profile.h"
 #include "spec/error.h"
 #include "tests/unit/bpf_interpreter.h"
+#include "tests/unit/seccomp_library.h"
 
 using namespace coracle;
 using namespace coracle::plan::seccomp;
@@ -58,8 +58,7 @@ Made make(const spec::LinuxSeccomp& s) {
   Made p{compile(s, warnings), {}};
   CHECK(check_filter(p.instructions) == "");
   Profile profile = resolve(s, warnings);
-  p.by_library = library_program(profile);
-  if (wants_enosys(profile)) add_enosys(profile, p.by_library);
+  p.by_library = tests::by_library(profile, true);
   CHECK(check_filter(p.by_library) == "");
   return p;
 }

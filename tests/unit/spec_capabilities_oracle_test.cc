@@ -8,9 +8,13 @@
 
 #include <algorithm>
 #include <cctype>
+#include <set>
 #include <string>
+#include <vector>
 
+#include "spec/capabilities.h"
 #include "spec/ids.h"
+#include "tests/unit/random.h"
 
 using namespace coracle::spec;
 
@@ -70,4 +74,69 @@ TEST_CASE("capabilities: what capget(2) tells is what libcap reads, set by set")
     }
   }
   cap_free(theirs);
+}
+
+namespace {
+
+// A list of names of which some are unknown, and the numbers that libcap has for the others.
+struct Names {
+  Names(coracle::tests::Random& random, size_t share) {
+    for (int number = 0; number < kCapabilityCount; ++number) {
+      if (!random.chance(share)) continue;
+      names.push_back(libcap_name(number));
+      numbers.insert(number);
+    }
+    for (size_t n = random.below(3); n > 0; --n) {
+      static const char* const kWrong[] = {"CAP_NONSENSE", "CHOWN", "", "CAP_41", "cap chown"};
+      names.push_back(random.of(kWrong));
+      ++unknown;
+    }
+    std::shuffle(names.begin(), names.end(), random.generator);
+  }
+  Strings views() const { return {names.begin(), names.end()}; }
+
+  std::vector<std::string> names;
+  std::set<int> numbers;
+  size_t unknown = 0;
+};
+
+std::set<int> bits_of(uint64_t mask) {
+  std::set<int> bits;
+  for (int i = 0; i < 64; ++i) {
+    if (mask >> i & 1) bits.insert(i);
+  }
+  return bits;
+}
+
+}  // namespace
+
+// config.md, "Linux Process", and capabilities(7): effective ones must be permitted, ambient ones
+// permitted and inheritable; what is left out is warned of, one by one.
+TEST_CASE("capabilities: random sets as read one by one") {
+  coracle::tests::each_seed(500, [](uint64_t seed) {
+    CAPTURE(seed);
+    coracle::tests::Random random(seed);
+    const Names bounding(random, 50), effective(random, 40), inheritable(random, 60),
+        permitted(random, 70), ambient(random, 30);
+    const LinuxCapabilities asked{bounding.views(), effective.views(), inheritable.views(),
+                                  permitted.views(), ambient.views()};
+    std::vector<std::string> warnings;
+    const CapabilitySets sets = resolve_capabilities(asked, warnings);
+    size_t left_out = bounding.unknown + effective.unknown + inheritable.unknown +
+                      permitted.unknown + ambient.unknown;
+    std::set<int> granted, raised;
+    for (int number : effective.numbers) {
+      permitted.numbers.count(number) ? void(granted.insert(number)) : void(++left_out);
+    }
+    for (int number : ambient.numbers) {
+      bool may = permitted.numbers.count(number) && inheritable.numbers.count(number);
+      may ? void(raised.insert(number)) : void(++left_out);
+    }
+    CHECK(bits_of(sets.bounding) == bounding.numbers);
+    CHECK(bits_of(sets.inheritable) == inheritable.numbers);
+    CHECK(bits_of(sets.permitted) == permitted.numbers);
+    CHECK(bits_of(sets.effective) == granted);
+    CHECK(bits_of(sets.ambient) == raised);
+    CHECK(warnings.size() == left_out);
+  });
 }
