@@ -26,7 +26,8 @@ int severity(Level level) { return kSeverities[static_cast<size_t>(level)]; }
 void send_record(const char* service, std::string_view record, std::string_view words) {
   const sys::Fd socket = sys::connect_path(service, SOCK_DGRAM);
   const int error = socket ? sys::write_all(socket, record) : -socket.error();
-  if (error) sys::print_error(spec::cat("cannot send to ", service, ": ", words, "\n"));
+  if (error)
+    sys::print_error(spec::cat("failed to write to ", service, ": ", spec::printable(words), "\n"));
 }
 
 void write_record(Level level, std::string_view words) {
@@ -49,7 +50,9 @@ void write_record(Level level, std::string_view words) {
   sys::Fd file = sys::open_at(sys::At::cwd(), g_settings.path.c_str(), kFlags, 0, 0644);
   int error = file ? sys::write_all(file, record) : -file.error();
   // A log that cannot be written must not hide what was to be said.
-  if (error) sys::print_error(spec::cat("cannot write to ", g_settings.path, ": ", record));
+  if (error)
+    sys::print_error(
+        spec::cat("failed to write to ", spec::printable(g_settings.path), ": ", record));
 }
 
 }  // namespace
@@ -77,8 +80,8 @@ void warning(std::string_view words) {
 void failure(std::string_view words) {
   const bool elsewhere =
       !g_settings.path.empty() || g_settings.sink != Sink::kFile || g_sink != nullptr;
-  if (elsewhere) write_record(Level::kError, words);
-  sys::print_error(spec::cat(words, "\n"));
+  if (elsewhere || g_settings.json) write_record(Level::kError, words);
+  if (elsewhere || !g_settings.json) sys::print_error(spec::printable(words) + "\n");
 }
 
 // The message in the binary form, which may hold newlines: name, newline, length as 64 bits with

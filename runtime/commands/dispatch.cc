@@ -80,6 +80,16 @@ void set_up_log(const Globals& globals) {
   throw Error(cat(topic, "unknown command ", spec::quoted(name), "; ", hint));
 }
 
+// A mistake among the global options is reported in the form that those before it ask for.
+Parsed parse_globals(Globals& globals, int argc, char** argv) {
+  try {
+    return parse_options(kGlobals, &globals, argc, argv, true);
+  } catch (const Error&) {
+    set_up_log(globals);
+    throw;
+  }
+}
+
 bool asks_for_help(int argc, char** argv) {
   return std::any_of(argv, argv + argc,
                      [](std::string_view word) { return word == "-h" || word == "--help"; });
@@ -113,7 +123,7 @@ bool finish_parsing(const Command& command, const Parsed& parsed) {
 int run(int argc, char** argv, int& failure_status) {
   failure_status = 1;
   Globals globals;
-  Parsed parsed = parse_options(kGlobalOptions, &globals, argc, argv, true);
+  Parsed parsed = parse_globals(globals, argc, argv);
   if (parsed.help) return print(general_help()), 0;
   set_up_log(globals);
   if (globals.version) return print(version_text()), 0;

@@ -4,8 +4,9 @@
 Raw path calls are allowed below runtime/sys and in runtime/init only: elsewhere a path is a
 RootDir plus a path through openat2 (CVE-2021-30465, CVE-2024-45310, CVE-2026-41579 are all path
 strings resolved twice). mount(2) is nowhere: a mount is a detached fd and one move_mount. The
-rest costs start-up time (iostream, locale), or brings code of the host into the process
-(getpw*, dlopen: CVE-2019-14271), or a shell (system, popen).
+words of an errno value are spec/errno_words.h's, the same in every build. The rest costs start-up
+time (iostream, locale), or brings code of the host into the process (getpw*, dlopen:
+CVE-2019-14271), or a shell (system, popen).
 """
 import re
 
@@ -22,7 +23,7 @@ RAW = """open open64 openat openat64 openat2 creat mkdir mkdirat mknod mknodat s
 NEVER = """mount system popen pclose getpwnam getpwuid getpwnam_r getpwuid_r getpwent getgrnam
     getgrgid getgrnam_r getgrgid_r getgrent getgrouplist initgroups dlopen dlsym getaddrinfo
     gethostbyname setlocale iconv_open wordexp tmpnam mktemp tempnam strcpy strcat sprintf
-    vsprintf gets""".split()
+    vsprintf gets strerror strerror_r strerrordesc_np perror""".split()
 HEADERS = """iostream istream ostream fstream sstream iomanip filesystem regex locale codecvt
     format ranges source_location strstream thread future""".split()
 KEYWORDS = {"return", "co_return", "co_await", "else", "case", "throw", "do", "and", "or", "not",

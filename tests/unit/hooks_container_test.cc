@@ -146,7 +146,8 @@ TEST_CASE("createContainer: the container's namespaces, the runtime's files") {
   CHECK_FALSE(has_line(b.read("ns"), link_of("/proc/self/ns/net")));
   CHECK(b.read("rootfs/inside") == "(no file)");  // its mount is not the host's
   CHECK(run(b, {hook("/no/such/hook")}, Kind::kCreateContainer, "{}", &c.container_).error ==
-        "error running createContainer hook #0: /no/such/hook: open: No such file or directory");
+        "error running createContainer hook #0: /no/such/hook: open: No such file or directory "
+        "(ENOENT)");
   std::string bad = b.script("bad", "echo why >&2; exit 3");
   CHECK(run(b, {hook(bad)}, Kind::kCreateContainer, "{}", &c.container_).error ==
         "error running createContainer hook #0: " + bad + ": exit status 3: why");
@@ -179,7 +180,7 @@ TEST_CASE("startContainer: the container's files and pid namespace") {
   std::string host_only = b.script("host-only", "exit 0");
   CHECK(run(b, {hook(host_only)}, Kind::kStartContainer, "{}", &c.container_).error ==
         "error running startContainer hook #0: " + host_only + ": open " + host_only +
-            ": No such file or directory");
+            ": No such file or directory (ENOENT)");
 }
 
 TEST_CASE("scripts of a container: interpreter arguments, chains, and none that is unreadable") {
@@ -203,15 +204,16 @@ TEST_CASE("scripts of a container: interpreter arguments, chains, and none that 
   CHECK(b.read("rootfs/out") == "/one|first second /two x\n");
   put("rootfs/loop", "#!/loop\n");
   CHECK(start("/loop") ==
-        "error running startContainer hook #0: /loop: /loop: Too many levels of symbolic links");
+        "error running startContainer hook #0: /loop: /loop: Too many levels of symbolic links "
+        "(ELOOP)");
   put("rootfs/empty", "#!\n");
   CHECK(start("/empty") ==
         "error running startContainer hook #0: /empty: its interpreter cannot be read: Exec format "
-        "error");
+        "error (ENOEXEC)");
   put("rootfs/long", "#!/" + std::string(400, 'x') + "\n");
   CHECK(start("/long") ==
         "error running startContainer hook #0: /long: its interpreter cannot be read: Exec format "
-        "error");
+        "error (ENOEXEC)");
 }
 
 TEST_CASE("CVE-2019-5736: our binary is not to be had through a hook of the image") {
@@ -229,23 +231,23 @@ TEST_CASE("CVE-2019-5736: our binary is not to be had through a hook of the imag
   auto start = [&](const char* path) {
     return run(b, {hook(path)}, Kind::kStartContainer, "{}", &c.container_).error;
   };
-  CHECK(
-      start("/link") ==
-      "error running startContainer hook #0: /link: open /link: Too many levels of symbolic links");
+  CHECK(start("/link") ==
+        "error running startContainer hook #0: /link: open /link: Too many levels of symbolic "
+        "links (ELOOP)");
   CHECK(start("/proc/1/exe") ==
         "error running startContainer hook #0: /proc/1/exe: open /proc/1/exe: Too many levels of "
-        "symbolic links");
+        "symbolic links (ELOOP)");
   CHECK(start("/script") ==
         "error running startContainer hook #0: /script: open /proc/1/exe: Too many levels of "
-        "symbolic links");
+        "symbolic links (ELOOP)");
   CHECK(start("/proc/self/exe") ==
         "error running startContainer hook #0: /proc/self/exe: open /proc/self/exe: No such file "
-        "or directory");
+        "or directory (ENOENT)");
   // A link that leaves the root leads nowhere but into the root.
   REQUIRE(symlink("../../../../../../etc/hostname", (rootfs + "/out-of-it").c_str()) == 0);
   CHECK(run(b, {hook("/out-of-it")}, Kind::kStartContainer, "{}", &c.container_).error ==
         "error running startContainer hook #0: /out-of-it: open /out-of-it: No such file or "
-        "directory");
+        "directory (ENOENT)");
 }
 
 TEST_CASE("startContainer is confined as the container's process is") {
