@@ -87,7 +87,9 @@ void Creation::plan() {
   request.no_new_keyring = request_.no_new_keyring;
   request.foreground = foreground_;
   request.preserve_fds = request_.preserve_fds;
-  request.has_console_socket = !request_.console_socket.empty() || request_.keep_console;
+  const bool terminal = spec().process && spec().process->terminal;
+  request.has_console_socket =
+      !request_.console_socket.empty() || (request_.keep_console && terminal);
   plan::seccomp::Program program;
   if (auto filter = filter_of(request_.root.path, spec(), warnings_)) {
     program = std::move(*filter);

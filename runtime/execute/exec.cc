@@ -49,6 +49,7 @@ class Joining {
 
   int run() {
     prepare();
+    check_detached_terminal(process_, request_.detach, !request_.console_socket.empty());
     if (!request_.detach) gate_.emplace();
     start();
     if (request_.detach) return 0;

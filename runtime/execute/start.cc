@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
+#include "runtime/execute/console.h"
 #include "runtime/execute/creation.h"
 #include "runtime/execute/execute.h"
 #include "runtime/execute/foreground.h"
@@ -133,6 +134,9 @@ int run(const CreateRequest& request) {
   Creation& creation = *kept;
   if (!creation.spec().process)
     throw Error::at("process", "not set in config.json: there is nothing to run");
+  check_detached_terminal(*creation.spec().process, request.detach,
+                          !request.console_socket.empty());
+  check_input(*creation.spec().process, request.detach || !request.console_socket.empty());
   if (!request.detach) gate = new SignalGate;
   // As subreaper we see the end of what a container without a pid namespace leaves behind.
   if (!request.detach && !request.no_subreaper && !has_own_pids(creation.spec()))
@@ -153,7 +157,9 @@ int run(const CreateRequest& request) {
 }
 
 std::string plan_bundle(const CreateRequest& request, std::string_view format) {
-  const Creation creation(request, false);
+  CreateRequest any_console = request;
+  any_console.keep_console = true;
+  const Creation creation(any_console, false);
   return creation.planned(format == "json");
 }
 
