@@ -1,7 +1,10 @@
 #include "runtime/log.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "runtime/sys/clock.h"
@@ -23,6 +26,10 @@ constexpr std::string_view kNames[] = {"error", "warning", "info", "debug"};
 constexpr int kSeverities[] = {3, 4, 6, 7};
 int severity(Level level) { return kSeverities[static_cast<size_t>(level)]; }
 
+const char* service_of(Sink sink) {
+  return sink == Sink::kJournal ? "/run/systemd/journal/socket" : "/dev/log";
+}
+
 void send_record(const char* service, std::string_view record, std::string_view words) {
   const sys::Fd socket = sys::connect_path(service, SOCK_DGRAM);
   const int error = socket ? sys::write_all(socket, record) : -socket.error();
@@ -32,10 +39,11 @@ void send_record(const char* service, std::string_view record, std::string_view 
 
 void write_record(Level level, std::string_view words) {
   if (g_settings.sink == Sink::kJournal)
-    return send_record("/run/systemd/journal/socket", journal_record(g_settings.name, level, words),
+    return send_record(service_of(Sink::kJournal), journal_record(g_settings.name, level, words),
                        words);
   if (g_settings.sink == Sink::kSyslog)
-    return send_record("/dev/log", syslog_record(g_settings.name, level, words), words);
+    return send_record(service_of(Sink::kSyslog), syslog_record(g_settings.name, level, words),
+                       words);
   std::string record = format_record(g_settings.json, level, words, sys::rfc3339_now(false));
   if (g_sink != nullptr) {
     sys::write_all(*g_sink, record);  // its reader is slow or gone: what is served matters more
@@ -58,6 +66,25 @@ void write_record(Level level, std::string_view words) {
 }  // namespace
 
 void configure(Settings settings) { g_settings = std::move(settings); }
+
+static int check_file(const char* path) {
+  constexpr off_t kRoom = 4096;
+  // Not blocking: a fifo without a reader is of no use (ENXIO).
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_NONBLOCK;
+  const sys::Fd file = sys::open_at(sys::At::cwd(), path, kFlags, 0, 0644);
+  if (!file) return -file.error();
+  if (write(file.get(), "", 0) < 0 && errno == ENOSPC) return -ENOSPC;  // /dev/full
+  const off_t size = lseek(file.get(), 0, SEEK_END);
+  if (size < 0 || fallocate(file.get(), FALLOC_FL_KEEP_SIZE, size, kRoom) == 0) return 0;
+  return errno == ENOSPC || errno == EDQUOT ? -errno : 0;
+}
+
+int check_sink() {
+  if (g_settings.sink == Sink::kFile)
+    return g_settings.path.empty() ? 0 : check_file(g_settings.path.c_str());
+  const sys::Fd socket = sys::connect_path(service_of(g_settings.sink), SOCK_DGRAM);
+  return socket ? 0 : -socket.error();
+}
 
 void use_descriptor(const sys::Fd* sink) { g_sink = sink; }
 

@@ -33,6 +33,10 @@ struct Settings {
 };
 
 void configure(Settings settings);
+// Whether records will find their place: 0 or -errno. Makes the file, and reserves room for a
+// record in it where the file system can (fallocate(2)), so that a full disk shows before anything
+// is done.
+int check_sink();
 // For a process that stays behind: every record goes to this open descriptor (borrowed, for the
 // rest of the process's life; null: as configured), and one that cannot be written at once is lost.
 void use_descriptor(const sys::Fd* sink);

@@ -67,7 +67,12 @@ void set_up_log(const Globals& globals) {
   settings.json = globals.log_format == "json";
   settings.level = level_of(globals);
   choose_sink(globals.log, settings);
-  log::configure(std::move(settings));
+  log::configure(settings);
+  const int r = log::check_sink();
+  if (r == 0) return;
+  const std::string what = cat("option --log: failed to write to ", globals.log);
+  log::configure({"", settings.json, settings.level});  // there is standard error
+  throw Error(what, r);
 }
 
 // The first words are urfave/cli's, which runc is built on, for who asked for help.
@@ -125,8 +130,8 @@ int run(int argc, char** argv, int& failure_status) {
   Globals globals;
   Parsed parsed = parse_globals(globals, argc, argv);
   if (parsed.help) return print(general_help()), 0;
-  set_up_log(globals);
   if (globals.version) return print(version_text()), 0;
+  set_up_log(globals);
   if (parsed.arguments.empty()) throw Error("no command given; coracle --help lists all");
   const Command* command = find_command(parsed.arguments[0]);
   if (!command) {
