@@ -16,7 +16,9 @@ using spec::Error;
 CgroupMode cgroup_mode(std::string_view name) {
   if (name == "full") return CgroupMode::kFull;
   if (name == "strict") return CgroupMode::kStrict;
-  return name == "ignore" ? CgroupMode::kIgnore : CgroupMode::kSoft;
+  if (name == "ignore") return CgroupMode::kIgnore;
+  if (name == "soft") return CgroupMode::kSoft;
+  throw Error(cat("unknown mode of cgroups ", spec::quoted(name)));  // the shim's is not an option
 }
 
 NetworkLock network_lock(std::string_view name) {
