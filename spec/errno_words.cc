@@ -153,6 +153,7 @@ constexpr Row kRows[] = {
     ROW(EHWPOISON, "Memory page has hardware error"),
     // The kernel's own, which some drivers and file systems let out; libc has no name for it.
     {524, "ENOTSUPP", "Operation not supported"},
+    {4096, "", "not a regular file"},  // sys::kNotRegular
 };
 #undef ROW
 
@@ -171,7 +172,8 @@ std::string_view errno_name(int number) {
 
 std::string errno_words(int number) {
   const Row* row = row_of(number);
-  return row != nullptr ? cat(row->words, " (", row->name, ")") : cat("Unknown error ", number);
+  if (row == nullptr) return cat("Unknown error ", number);
+  return *row->name != '\0' ? cat(row->words, " (", row->name, ")") : row->words;
 }
 
 }  // namespace coracle::spec

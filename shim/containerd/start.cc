@@ -38,7 +38,7 @@ constexpr std::string_view kGroupAnnotations[] = {"io.containerd.runc.v2.group",
 std::string group_of(const std::string& bundle) {
   std::string text;
   const std::string path = cat(bundle, "/config.json");
-  if (int r = sys::read_file(sys::At::cwd(), path.c_str(), text, spec::kMaxDocumentSize))
+  if (int r = sys::read_regular_file(sys::At::cwd(), path.c_str(), text, spec::kMaxDocumentSize))
     throw Error(path, r);
   const spec::Document config = spec::Document::parse_config(std::move(text), path);
   for (std::string_view wanted : kGroupAnnotations) {
