@@ -1,8 +1,10 @@
 // What goes wrong, and what is worth telling, to whoever called: the one place that makes records.
 //
-// A failure is exactly one record in the --log file and the same words on stderr: containerd's shim
-// takes the last record of level "error", Podman reads the file as a single JSON object and falls
-// back to stderr. Warnings and debug messages go to the log file, or to stderr without one.
+// A failure is exactly one record in the --log file and the same words on stderr, with control
+// characters shown as \xNN; with --log-format json and no --log the record is what stderr gets.
+// containerd's shim takes the last record of level "error", Podman reads the file as a single JSON
+// object and falls back to stderr. Warnings and debug messages go to the log file, or to stderr
+// without one.
 //
 // JSON keys: level, msg, time. Nothing is opened before the first record is written.
 //
@@ -31,6 +33,10 @@ struct Settings {
 };
 
 void configure(Settings settings);
+// Whether records will find their place: 0 or -errno. Makes the file, and reserves room for a
+// record in it where the file system can (fallocate(2)), so that a full disk shows before anything
+// is done.
+int check_sink();
 // For a process that stays behind: every record goes to this open descriptor (borrowed, for the
 // rest of the process's life; null: as configured), and one that cannot be written at once is lost.
 void use_descriptor(const sys::Fd* sink);

@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include <cerrno>
 #include <exception>
@@ -43,18 +44,31 @@ sys::Fd child_signals() {
   return fd;
 }
 
-void send_report(const Outcome& outcome) {
+int send_plain(const sys::Fd& socket, std::string_view data) {
+  ssize_t n;
+  do {
+    n = send(socket.get(), data.data(), data.size(), MSG_NOSIGNAL);
+  } while (n < 0 && errno == EINTR);
+  return n < 0 ? -errno : 0;
+}
+
+// 0, or the errno value that kept it from being sent: the worker's exit status.
+int send_report(const Outcome& outcome) {
   const bool failed = !outcome.error.empty();
   const Report report{failed, outcome.pid};
   std::string data(reinterpret_cast<const char*>(&report), sizeof(report));
   data.append(failed ? outcome.error : outcome.text, 0, kMaxText);
-  sys::Fd socket(sys::kWorkerSocket);
-  // Without a reader there is nobody to tell: the parent is gone, and so are we.
-  if (outcome.descriptor) {
-    sys::send_with_fd(socket, data, outcome.descriptor);
-  } else {
-    send(socket.get(), data.data(), data.size(), MSG_NOSIGNAL);
+  const sys::Fd socket(sys::kWorkerSocket);
+  constexpr int kTries = 100;
+  constexpr timespec kPause = {0, 20'000'000};
+  int r = 0;
+  for (int i = 0; i < kTries; ++i) {
+    r = outcome.descriptor ? sys::send_with_fd(socket, data, outcome.descriptor)
+                           : send_plain(socket, data);
+    if (r != -ENOBUFS && r != -ENOMEM) return -r;  // want of memory passes
+    nanosleep(&kPause, nullptr);
   }
+  return -r;
 }
 
 void wait_at_gate(bool strict) {
@@ -75,10 +89,23 @@ void wait_at_gate(bool strict) {
     if (files.gate != nullptr && *files.gate) wait_at_gate(files.strict);
     outcome = task();
   } catch (const std::exception& e) {
-    outcome.error = *e.what() != '\0' ? e.what() : "failed without a word";
+    outcome.error = *e.what() != '\0' ? e.what() : "failed for an unknown reason";
   }
-  send_report(outcome);
-  sys::leave_worker(0);
+  sys::leave_worker(send_report(outcome));
+}
+
+// Why there is no report. `received`: what reading it gave, bytes or -errno.
+std::string words_of_silence(int wait_status, long received) {
+  if (WIFSIGNALED(wait_status))
+    return cat("the process that does it was killed by signal ", WTERMSIG(wait_status));
+  if (WEXITSTATUS(wait_status) != 0)
+    return Error("the process that does it failed to report its result", WEXITSTATUS(wait_status))
+        .what();
+  if (received < 0)
+    return Error("failed to read the result of the process that does it",
+                 static_cast<int>(received))
+        .what();
+  return "the process that does it ended early, with status 0";
 }
 
 }  // namespace
@@ -87,8 +114,17 @@ int exit_status_of(int wait_status) {
   return WIFSIGNALED(wait_status) ? kSignalled + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
+static rlimit raise_descriptor_limit() {
+  rlimit given;
+  if (getrlimit(RLIMIT_NOFILE, &given) < 0) throw Error("getrlimit", errno);
+  const rlimit most = {given.rlim_max, given.rlim_max};
+  if (setrlimit(RLIMIT_NOFILE, &most) < 0) throw Error("setrlimit", errno);
+  return given;
+}
+
 Children::Children(Loop& loop)
     : loop_(loop),
+      descriptors_(raise_descriptor_limit()),
       null_(sys::open_at(sys::At::cwd(), "/dev/null", O_RDWR)),
       signals_(child_signals()),
       watch_(loop, signals_, EPOLLIN, [this](uint32_t) { reap(); }) {
@@ -142,7 +178,10 @@ void Children::work(const Files& files, const Task& task, Done done) {
   for (int i = 0; i < 3; ++i) given.stdio[i] = *files.stdio[i] ? files.stdio[i] : &null_;
   const pid_t pid = sys::fork_worker(given);
   if (pid < 0) throw Error("fork", pid);
-  if (pid == 0) run_worker(task, files);
+  if (pid == 0) {
+    setrlimit(RLIMIT_NOFILE, &descriptors_);  // lower than ours: always allowed
+    run_worker(task, files);
+  }
   ++working_;
   auto socket = std::make_shared<sys::Fd>(std::move(ours));
   expect(pid, [this, socket, done = std::move(done)](int status) {
@@ -159,8 +198,7 @@ void Children::finish(const sys::Fd& socket, int wait_status, const Done& done) 
   Outcome outcome;
   const long n = sys::receive_with_fd(socket, &message, sizeof(message), outcome.descriptor);
   if (n < static_cast<int>(sizeof(Report))) {
-    outcome.error =
-        cat("the worker ended without a word: exit status ", exit_status_of(wait_status));
+    outcome.error = words_of_silence(wait_status, n);
     return done(std::move(outcome));
   }
   const std::string_view text(message.text, static_cast<size_t>(n) - sizeof(Report));

@@ -6,8 +6,12 @@
 // stays in our memory, and its prctls, signal masks and working directories are its own affair. A
 // process that a worker makes becomes our child when the worker ends, and its end is told after
 // the worker's, however soon it came.
+//
+// The shim itself may have as many descriptors as its hard limit allows: every connection and every
+// stream takes some. Workers, and so containers, have the limit that we were given.
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <functional>
@@ -56,6 +60,7 @@ class Children {
   void finish(const sys::Fd& socket, int wait_status, const Done& done);
 
   Loop& loop_;
+  rlimit descriptors_;  // as we were given it
   sys::Fd null_;
   sys::Fd signals_;
   std::map<pid_t, Ended> expected_;

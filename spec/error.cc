@@ -1,8 +1,8 @@
 #include "spec/error.h"
 
-#include <cstring>
 #include <utility>
 
+#include "spec/errno_words.h"
 #include "spec/text.h"
 
 namespace coracle::spec {
@@ -11,7 +11,7 @@ Error::Error(std::string message) : message_(std::move(message)) {}
 
 Error::Error(std::string message, int err)
     : message_(std::move(message)), code_(err < 0 ? -err : err) {
-  append(message_, ": ", std::strerror(code_));
+  append(message_, ": ", errno_words(code_));
 }
 
 Error Error::at(std::string path, std::string reason) {

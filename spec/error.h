@@ -2,7 +2,7 @@
 // The one exception type above runtime/sys. It is thrown where something cannot go on, gains
 // context on its way up (wrap), and is put into words once, at the top (what()).
 //
-//   throw Error("open /proc/self/uid_map", errno);           "open ...: Permission denied"
+//   throw Error("open /proc/self/uid_map", errno);           "open ...: Permission denied (EACCES)"
 //   throw Error::at("linux.namespaces[1].type", "unknown");  "linux.namespaces[1].type: unknown"
 //   catch (Error& e) { e.wrap("create"); throw; }            "create: open ...: ..."
 //
@@ -18,7 +18,7 @@ class Error : public std::exception {
  public:
   explicit Error(std::string message);
   // `err` is an errno value (positive; a negative one, as returned by runtime/sys, is negated).
-  // Its words are appended to the message, never its number.
+  // Its words and name are appended to the message (errno_words.h), never its number.
   Error(std::string message, int err);
 
   // A fault of a JSON document: `path` names the value (process.rlimits[2].type,

@@ -260,12 +260,18 @@ void read_fields(const Value& value, void* object, const Field* table, size_t ro
 Text::Text(std::string bytes, std::string_view file_name, std::string_view base)
     : bytes_(std::move(bytes)), file_name_(file_name), base_(base) {}
 
-void Text::locate(Error& error) const {
+static void place(Error& error, const std::string& bytes, std::string_view file,
+                  std::string_view base) {
   std::string_view path = error.path();
-  if (!path.starts_with(base_)) return;
-  path.remove_prefix(base_.size());
-  Position position = position_of_path(bytes_, path);
-  error.locate(file_name_, position.line, position.column);
+  if (!path.starts_with(base)) return;
+  path.remove_prefix(base.size());
+  Position position = position_of_path(bytes, path);
+  error.locate(file, position.line, position.column);
+}
+
+// What has no path is not the document's fault but an option's or the machine's.
+void Text::locate(Error& error) const {
+  if (!error.path().empty()) place(error, bytes_, file_name_, base_);
 }
 
 static Error syntax_error(const std::string& bytes, std::string_view file, size_t offset,
@@ -317,7 +323,7 @@ void Text::visit(void (*visitor)(const Value& root, void* context), void* contex
     refuse_duplicates(root, node);
     visitor(root, context);
   } catch (Error& error) {
-    locate(error);
+    place(error, bytes_, file_name_, base_);  // no path: the document as a whole
     throw;
   }
 }

@@ -1,5 +1,6 @@
 #include "spec/text.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace coracle::spec {
@@ -61,19 +62,36 @@ std::string to_utf8(std::string_view text) {
   return out;
 }
 
-std::string quoted(std::string_view text) {
+// Appends `text`, in which control characters (those of C1, U+0080 to U+009F, too, which terminals
+// obey as well) and bytes that are no UTF-8 are shown as \xNN, and each of `also` gets a backslash.
+static void append_printable(std::string& out, std::string_view text, std::string_view also) {
   static constexpr char kHex[] = "0123456789abcdef";
-  std::string out;
-  out.reserve(text.size() + 2);
-  out.push_back('"');
-  for (unsigned char c : text) {
-    if (c < 0x20 || c == 0x7f) {
-      append(out, "\\x", kHex[c >> 4], kHex[c & 15]);
+  while (!text.empty()) {
+    const size_t length = std::max<size_t>(utf8_sequence(text), 1);
+    const auto first = static_cast<unsigned char>(text[0]);
+    const bool c1 = first == 0xc2 && length == 2 && static_cast<unsigned char>(text[1]) < 0xa0;
+    const bool plain = length > 1 ? !c1 : first >= 0x20 && first < 0x7f;
+    if (plain && also.find(text[0]) != also.npos) out.push_back('\\');
+    if (plain) {
+      out.append(text.substr(0, length));
     } else {
-      if (c == '"' || c == '\\') out.push_back('\\');
-      out.push_back(static_cast<char>(c));
+      for (unsigned char c : text.substr(0, length)) append(out, "\\x", kHex[c >> 4], kHex[c & 15]);
     }
+    text.remove_prefix(length);
   }
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  append_printable(out, text, "");
+  return out;
+}
+
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  out.reserve(text.size() + 2);
+  append_printable(out, text, "\"\\");
   out.push_back('"');
   return out;
 }

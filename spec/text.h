@@ -51,9 +51,11 @@ std::string cat(const Pieces&... pieces) {
 // that it stays what the user wrote; symlinks are not looked at.
 std::string clean_path(std::string_view path);
 
-// The text in double quotes, for messages; control characters are shown as \xNN so that a name
-// out of a config file can neither break a log line nor steer a terminal.
+// The text in double quotes, for messages; control characters and bytes that are no UTF-8 are shown
+// as \xNN, so that a name out of a config file can neither break a log line nor steer a terminal.
 std::string quoted(std::string_view text);
+// The same without the quotes, for a whole message.
+std::string printable(std::string_view text);
 
 // The offset of the first byte that is not part of well-formed UTF-8 (RFC 3629: shortest form, no
 // surrogates, up to U+10FFFF), or text.size() if there is none.

@@ -15,7 +15,7 @@ struct Globals {
   std::string_view root;  // as given, "" for the default; see state_root()
   std::string_view log;
   std::string_view log_format = "text";
-  std::string_view log_level;
+  std::string_view log_level = "warning";
   std::string_view cgroup_manager = "cgroupfs";
   std::string_view rootless = "auto";
   bool debug = false;

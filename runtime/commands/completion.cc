@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "runtime/commands/help.h"
 #include "runtime/commands/list_of_commands.h"
 #include "spec/error.h"
@@ -8,7 +10,8 @@ namespace {
 
 int completion(const Globals&, const NoOptions&, const Words& words) {
   const std::string_view shell = words[0];
-  if (shell != "bash" && shell != "zsh" && shell != "fish")
+  const Words shells = choices(kCompletion.arguments);
+  if (std::find(shells.begin(), shells.end(), shell) == shells.end())
     throw spec::Error(
         spec::cat("completion: unknown shell ", spec::quoted(shell), "; bash, zsh or fish"));
   print(generated(shell));
@@ -19,7 +22,7 @@ int completion(const Globals&, const NoOptions&, const Words& words) {
 
 constexpr Command kCompletion = {
     .name = "completion",
-    .arguments = "SHELL",
+    .arguments = "bash|zsh|fish",
     .summary = "Print the completion of command lines for bash, zsh or fish",
     .details = "For one session of bash: source <(coracle completion bash).",
     .min_arguments = 1,

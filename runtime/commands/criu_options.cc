@@ -14,21 +14,17 @@ using spec::cat;
 using spec::Error;
 
 CgroupMode cgroup_mode(std::string_view name) {
-  if (name == "soft") return CgroupMode::kSoft;
   if (name == "full") return CgroupMode::kFull;
   if (name == "strict") return CgroupMode::kStrict;
   if (name == "ignore") return CgroupMode::kIgnore;
-  throw Error(cat("option --manage-cgroups-mode: ", spec::quoted(name),
-                  " is none of soft, full, strict, ignore"));
+  if (name == "soft") return CgroupMode::kSoft;
+  throw Error(cat("unknown mode of cgroups ", spec::quoted(name)));  // the shim's is not an option
 }
 
 NetworkLock network_lock(std::string_view name) {
-  if (name.empty()) return NetworkLock::kDefault;
   if (name == "iptables") return NetworkLock::kIptables;
   if (name == "nftables") return NetworkLock::kNftables;
-  if (name == "skip") return NetworkLock::kSkip;
-  throw Error(
-      cat("option --network-lock: ", spec::quoted(name), " is none of iptables, nftables, skip"));
+  return name == "skip" ? NetworkLock::kSkip : NetworkLock::kDefault;
 }
 
 uint32_t empty_namespaces(const Words& names) {

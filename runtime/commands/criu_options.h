@@ -37,11 +37,10 @@ inline constexpr Option kImageOptions[] = {
                                               "allow a session and a terminal from outside"),
     option_in<Target, &ImageFlags::file_locks>("file-locks", 0, nullptr, "keep file locks"),
     option_in<Target, &ImageFlags::manage_cgroups_mode>(
-        "manage-cgroups-mode", 0, "MODE",
-        "what criu does with cgroups: soft, full, strict or ignore (default: soft)"),
-    option_in<Target, &ImageFlags::network_lock>(
-        "network-lock", 0, "METHOD",
-        "how criu stops the network: iptables, nftables or skip (default: criu's)"),
+        "manage-cgroups-mode", 0, "soft|full|strict|ignore",
+        "what criu does with cgroups (default: soft)"),
+    option_in<Target, &ImageFlags::network_lock>("network-lock", 0, "iptables|nftables|skip",
+                                                 "how criu stops the network (default: criu's)"),
     option_in<Target, &ImageFlags::empty_ns>("empty-ns", 0, "NAMESPACE",
                                              "leave out what is in this namespace (only: network)"),
     option_in<Target, &ImageFlags::auto_dedup>("auto-dedup", 0, nullptr,

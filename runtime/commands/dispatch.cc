@@ -23,29 +23,27 @@ constexpr Option kGlobals[] = {
     option<&Globals::log>(
         "log", 0, "FILE",
         "append messages to FILE (default: standard error); or journald:NAME, syslog:NAME"),
-    option<&Globals::log_format>("log-format", 0, "FORMAT", "text or json (default: text)"),
-    option<&Globals::log_level>("log-level", 0, "LEVEL",
-                                "error, warning, info or debug (default: warning)"),
+    option<&Globals::log_format>("log-format", 0, "text|json",
+                                 "how messages are written (default: text)"),
+    option<&Globals::log_level>("log-level", 0, "error|warning|info|debug",
+                                "the least important messages to write (default: warning)"),
     option<&Globals::debug>("debug", 0, nullptr, "the same as --log-level debug"),
-    option<&Globals::cgroup_manager>(
-        "cgroup-manager", 0, "MANAGER",
-        "who makes the container's cgroup: cgroupfs, systemd or disabled (default: cgroupfs)"),
+    option<&Globals::cgroup_manager>("cgroup-manager", 0, "cgroupfs|systemd|disabled",
+                                     "who makes the container's cgroup (default: cgroupfs)"),
     option<&Globals::systemd_cgroup>("systemd-cgroup", 0, nullptr,
                                      "the same as --cgroup-manager systemd"),
     option<&Globals::rootless>(
-        "rootless", 0, "WHEN",
-        "true, false or auto: go on without the cgroup where permission is lacking"),
+        "rootless", 0, "true|false|auto",
+        "go on without the cgroup where permission is lacking (default: auto)"),
     option<&Globals::version>("version", 'v', nullptr, "print version information"),
 };
 
 log::Level level_of(const Globals& globals) {
   if (globals.debug) return log::Level::kDebug;
   std::string_view name = globals.log_level;
-  if (name.empty() || name == "warning") return log::Level::kWarning;
   if (name == "error") return log::Level::kError;
   if (name == "info") return log::Level::kInfo;
-  if (name == "debug") return log::Level::kDebug;
-  throw Error(cat("option --log-level: unknown level ", spec::quoted(name)));
+  return name == "debug" ? log::Level::kDebug : log::Level::kWarning;
 }
 
 // --log: a path is made absolute, because nothing is opened yet and `run` may go elsewhere.
@@ -65,25 +63,16 @@ void choose_sink(std::string_view given, log::Settings& settings) {
 }
 
 void set_up_log(const Globals& globals) {
-  bool json = globals.log_format == "json";
-  if (!json && globals.log_format != "text") {
-    throw Error(cat("option --log-format: unknown format ", spec::quoted(globals.log_format)));
-  }
   log::Settings settings;
-  settings.json = json;
+  settings.json = globals.log_format == "json";
   settings.level = level_of(globals);
   choose_sink(globals.log, settings);
-  log::configure(std::move(settings));
-}
-
-void check(const Globals& globals) {
-  std::string_view manager = globals.cgroup_manager, rootless = globals.rootless;
-  if (manager != "cgroupfs" && manager != "systemd" && manager != "disabled") {
-    throw Error(cat("option --cgroup-manager: unknown manager ", spec::quoted(manager)));
-  }
-  if (rootless != "auto" && rootless != "true" && rootless != "false") {
-    throw Error("option --rootless: expected true, false or auto");
-  }
+  log::configure(settings);
+  const int r = log::check_sink();
+  if (r == 0) return;
+  const std::string what = cat("option --log: failed to write to ", globals.log);
+  log::configure({"", settings.json, settings.level});  // there is standard error
+  throw Error(what, r);
 }
 
 // The first words are urfave/cli's, which runc is built on, for who asked for help.
@@ -94,6 +83,16 @@ void check(const Globals& globals) {
   std::string hint = meant.empty() ? "coracle --help lists all" : cat("did you mean ", meant, "?");
   std::string topic = help ? cat("No help topic for '", name, "': ") : "";
   throw Error(cat(topic, "unknown command ", spec::quoted(name), "; ", hint));
+}
+
+// A mistake among the global options is reported in the form that those before it ask for.
+Parsed parse_globals(Globals& globals, int argc, char** argv) {
+  try {
+    return parse_options(kGlobals, &globals, argc, argv, true);
+  } catch (const Error&) {
+    set_up_log(globals);
+    throw;
+  }
 }
 
 bool asks_for_help(int argc, char** argv) {
@@ -129,11 +128,10 @@ bool finish_parsing(const Command& command, const Parsed& parsed) {
 int run(int argc, char** argv, int& failure_status) {
   failure_status = 1;
   Globals globals;
-  Parsed parsed = parse_options(kGlobalOptions, &globals, argc, argv, true);
+  Parsed parsed = parse_globals(globals, argc, argv);
   if (parsed.help) return print(general_help()), 0;
-  set_up_log(globals);
   if (globals.version) return print(version_text()), 0;
-  check(globals);
+  set_up_log(globals);
   if (parsed.arguments.empty()) throw Error("no command given; coracle --help lists all");
   const Command* command = find_command(parsed.arguments[0]);
   if (!command) {

@@ -93,7 +93,8 @@ container::ExecRequest request(const Globals& globals, const ExecOptions& option
 
 spec::Document read_process(const std::string& path) {
   std::string text;
-  if (int r = sys::read_file(sys::At::cwd(), path.c_str(), text)) throw spec::Error(path, r);
+  if (int r = sys::read_named_file(path.c_str(), text, spec::kMaxDocumentSize))
+    throw spec::Error(path, r);
   return spec::Document::parse_process(std::move(text), path);
 }
 

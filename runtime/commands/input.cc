@@ -15,7 +15,7 @@ std::string read_input(const std::string& path) {
     const int r = sys::read_all(input, text, spec::kMaxDocumentSize);
     input.release();  // 0 stays open: the next file must not get that number
     if (r) throw spec::Error("read standard input", r);
-  } else if (int r = sys::read_file(sys::At::cwd(), path.c_str(), text, spec::kMaxDocumentSize)) {
+  } else if (int r = sys::read_named_file(path.c_str(), text, spec::kMaxDocumentSize)) {
     throw spec::Error(path, r);
   }
   return text;

@@ -19,7 +19,8 @@ struct ListOptions {
 };
 
 constexpr Option kOptions[] = {
-    option<&ListOptions::format>("format", 'f', "FORMAT", "table or json (default: table)"),
+    option<&ListOptions::format>("format", 'f', "table|json",
+                                 "the form of the output (default: table)"),
     option<&ListOptions::quiet>("quiet", 'q', nullptr, "only the ids"),
 };
 
@@ -75,9 +76,6 @@ std::string json(const std::vector<Entry>& entries) {
 }
 
 int list(const Globals& globals, const ListOptions& options, const Words&) {
-  if (options.format != "table" && options.format != "json") {
-    throw Error(cat("option --format: unknown format ", spec::quoted(options.format)));
-  }
   store::RootChoice root = globals.state_root();
   std::vector<std::string> ids = store::list_ids(root);
   if (options.quiet) {

@@ -77,9 +77,22 @@ const Option* row_of(OptionTable table, int value) {
                   meant, meant.empty() ? "" : "?"));
 }
 
+// Whether the value is to be stored: an empty choice is none.
+bool is_chosen(const Option& row, std::string_view value) {
+  const Words words = choices(row.argument ? row.argument : "");
+  if (words.empty()) return true;
+  if (value.empty()) return false;
+  if (std::find(words.begin(), words.end(), value) != words.end()) return true;
+  std::string all;
+  for (std::string_view word : words)
+    spec::append(all, all.empty() ? "" : word == words.back() ? " or " : ", ", word);
+  throw Error(cat("expected ", all, ", not ", spec::quoted(value)));
+}
+
 void store(const Option& row, void* target) {
   try {
-    row.set(target, ::optarg ? ::optarg : "true");
+    const char* value = ::optarg ? ::optarg : "true";
+    if (is_chosen(row, value)) row.set(target, value);
   } catch (Error& error) {
     error.wrap(cat("option --", row.name));
     throw;
@@ -115,6 +128,16 @@ Parsed parse_options(OptionTable table, void* target, int argc, char** argv,
   parsed.next = ::optind;
   for (int i = ::optind; i < argc; ++i) parsed.arguments.push_back(argv[i]);
   return parsed;
+}
+
+Words choices(std::string_view argument) {
+  std::string_view rest = argument;
+  if (rest.find('|') == rest.npos) return {};
+  Words words;
+  for (size_t end; (end = rest.find('|')) != rest.npos; rest.remove_prefix(end + 1))
+    words.push_back(rest.substr(0, end));
+  words.push_back(rest);
+  return words;
 }
 
 // Levenshtein's distance in one row; near is a third of the word, at least one.

@@ -7,6 +7,10 @@
 //       option<&KillOptions::all>("all", 'a', nullptr, "signal every process of the container"),
 //   };
 //
+// An argument "text|json" lists every value that there is: parse_options refuses any other, and
+// completions offer these. An empty word leaves such an option as it was, because engines pass on
+// options of theirs that were not given.
+//
 // Rules (those of getopt_long_only(3)): --name VALUE, --name=VALUE, -l VALUE, -lVALUE; one dash in
 // front of a long name does as well; "--" ends the options. A flag may be given a value:
 // --name=false. Options and arguments may be mixed, unless the command says that the first
@@ -29,7 +33,7 @@ using Words = std::vector<std::string_view>;
 struct Option {
   const char* name;      // long name
   char letter;           // 0: none
-  const char* argument;  // what help calls the value; null: a flag
+  const char* argument;  // what help calls the value, "a|b|c" if it is one of these; null: a flag
   const char* help;      // null: accepted, but not shown
   // Throws spec::Error with the reason alone ("expected a number").
   void (*set)(void* target, std::string_view value);
@@ -107,6 +111,9 @@ struct Parsed {
 // argv[0] is skipped. `target` is the struct of the table's members. Throws spec::Error.
 Parsed parse_options(OptionTable table, void* target, int argc, char** argv,
                      bool stop_at_first_argument);
+
+// The words of "a|b|c"; none if `argument` is the name of a value ("FILE").
+Words choices(std::string_view argument);
 
 // The name in `names` that `word` was probably meant to be, or "" if none is near.
 std::string_view nearest(std::string_view word, const Words& names);

@@ -10,7 +10,8 @@ struct PlanOptions {
 };
 
 constexpr Option kOptions[] = {
-    option<&PlanOptions::format>("format", 'f', "FORMAT", "table or json (default: table)"),
+    option<&PlanOptions::format>("format", 'f', "table|json",
+                                 "the form of the output (default: table)"),
     option<&PlanOptions::config>("config", 0, "FILE",
                                  "configuration in the bundle (default: config.json)"),
 };

@@ -23,8 +23,8 @@ struct PsOptions {
 };
 
 constexpr Option kOptions[] = {
-    option<&PsOptions::format>("format", 'f', "FORMAT",
-                               "table, or json: an array of pids (default: table)"),
+    option<&PsOptions::format>("format", 'f', "table|json",
+                               "the form of the output; json: an array of pids (default: table)"),
 };
 
 // The next word behind blanks, taken off `rest`; "" at the end.
@@ -68,9 +68,6 @@ std::string run_ps(const Words& words) {
 }
 
 int ps(const Globals& globals, const PsOptions& options, const Words& words) {
-  if (options.format != "table" && options.format != "json") {
-    throw Error(spec::cat("option --format: unknown format ", spec::quoted(options.format)));
-  }
   auto container = store::Container::open(globals.state_root().path, words[0]);
   std::vector<pid_t> pids = processes(container.record(), "ps");
   if (options.format == "table") {

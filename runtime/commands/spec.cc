@@ -30,7 +30,8 @@ constexpr Option kOptions[] = {
 int write_spec(const Globals&, const SpecOptions& options, const Words&) {
   std::string path =
       options.file.empty() ? cat(options.bundle, "/config.json") : std::string(options.file);
-  int flags = O_WRONLY | O_CREAT | (options.file.empty() ? O_EXCL : O_TRUNC);
+  // A fifo without a reader is refused (ENXIO), not waited for.
+  int flags = O_WRONLY | O_CREAT | O_NONBLOCK | (options.file.empty() ? O_EXCL : O_TRUNC);
   sys::Fd file = sys::open_at(sys::At::cwd(), path.c_str(), flags, 0, 0666);
   if (!file) throw Error(cat("create ", path), file.error());
   std::string config =

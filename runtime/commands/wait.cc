@@ -23,8 +23,8 @@ struct WaitOptions {
 };
 
 constexpr Option kOptions[] = {
-    option<&WaitOptions::format>("format", 'f', "FORMAT",
-                                 "text (the exit status alone) or json (default: text)"),
+    option<&WaitOptions::format>("format", 'f', "text|json",
+                                 "the form of the output; text: the exit status alone (default)"),
 };
 
 // What the container's cgroup knows of its whole life; empty where there is none, or where it went
@@ -96,8 +96,6 @@ void print_exit(const Container& container, const Exit& exit, const Usage& usage
 }
 
 int wait_for(const Globals& globals, const WaitOptions& options, const Words& words) {
-  if (options.format != "text" && options.format != "json")
-    throw Error(cat("option --format: unknown format ", spec::quoted(options.format)));
   const std::string root = globals.state_root().path;
   const Container container = Container::open(root, words[0]);
   const cgroup::Cgroup cgroup = cgroup_of(container.record());

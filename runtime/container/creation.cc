@@ -83,7 +83,9 @@ void Creation::plan() {
   request.no_new_keyring = request_.no_new_keyring;
   request.start_follows = start_follows_;
   request.preserve_fds = request_.preserve_fds;
-  request.has_console_socket = !request_.console_socket.empty() || request_.keep_console;
+  const bool terminal = spec().process && spec().process->terminal;
+  request.has_console_socket =
+      !request_.console_socket.empty() || (request_.keep_console && terminal);
   const auto filter = filter_of(spec(), warnings_);
   if (filter) request.seccomp = &*filter;
   block_ = plan::make_create(spec(), request, host_, warnings_);

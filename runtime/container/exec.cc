@@ -38,6 +38,7 @@ class ExecSession {
 
   int run() {
     prepare();
+    engine::check_detached_terminal(process_, request_.detach, !request_.console_socket.empty());
     if (!request_.detach) gate_.emplace();
     start();
     engine::Child child = walk_->release();

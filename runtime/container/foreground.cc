@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <optional>
@@ -104,12 +105,22 @@ class Loop {
     if (ready < 0 && errno != EINTR) throw Error("poll", errno);
     if (ready <= 0) return false;
     if (fds[0].revents) forward_signals();
-    if (fds[2].revents) in_.step();
+    if (fds[2].revents && !in_.step()) end_input();
     if (fds[3].revents) out_.step();
     // We are whom the caller watches, and stay: there is no other pid to tell, nothing to wait for.
     if (fds[4].revents && program_.notifier->is_ready()) program_.notifier->tell(0);
     if (fds[1].revents) reap();
     return true;
+  }
+
+  // The end of our input is the end of the terminal's, where it reads lines (termios(3), VEOF):
+  // else a shell there waits for ever.
+  void end_input() const {
+    termios settings;
+    if (tcgetattr(program_.console.get(), &settings) < 0 || !(settings.c_lflag & ICANON)) return;
+    const auto end = static_cast<char>(settings.c_cc[VEOF]);
+    if (write(program_.console.get(), &end, 1) < 0 && errno != EAGAIN && errno != EIO)
+      throw Error("write to the terminal", errno);
   }
 
   int notify_socket() const {

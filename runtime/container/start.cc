@@ -8,6 +8,7 @@
 #include "runtime/container/lifecycle.h"
 #include "runtime/container/notify.h"
 #include "runtime/container/verbs.h"
+#include "runtime/engine/console.h"
 #include "runtime/engine/failure.h"
 #include "runtime/engine/report.h"
 #include "runtime/engine/walk.h"
@@ -150,6 +151,9 @@ int run(const CreateRequest& request) {
   Creation& creation = *kept;
   if (!creation.spec().process)
     throw Error::at("process", "not set in config.json: there is nothing to run");
+  engine::check_detached_terminal(*creation.spec().process, request.detach,
+                          !request.console_socket.empty());
+  engine::check_input(*creation.spec().process, request.detach || !request.console_socket.empty());
   if (!request.detach) gate = new SignalGate;
   // As subreaper we see the end of what a container without a pid namespace leaves behind.
   if (!request.detach && !request.no_subreaper && !has_own_pids(creation.spec()))
@@ -170,7 +174,9 @@ int run(const CreateRequest& request) {
 }
 
 std::string plan_bundle(const CreateRequest& request, std::string_view format) {
-  const Creation creation(request, false);
+  CreateRequest any_console = request;
+  any_console.keep_console = true;
+  const Creation creation(any_console, false);
   return creation.planned(format == "json");
 }
 

@@ -18,6 +18,7 @@
 #include "runtime/sys/process.h"
 #include "runtime/sys/spawn.h"
 #include "runtime/sys/unix_socket.h"
+#include "spec/errno_words.h"
 #include "spec/error.h"
 #include "spec/text.h"
 
@@ -193,7 +194,7 @@ void Session::fail_request(Kind kind, const Response& response) const {
   if (reason.find(first) == reason.npos) reason = cat(first, reason.empty() ? "" : "; ", reason);
   if (reason.empty()) reason = last_words();
   throw Error(cat("criu failed to ", verb(kind), ": ", reason.empty() ? "no reason given" : reason,
-                  response.error != 0 ? cat(" (", strerror(response.error), ")") : "",
+                  response.error != 0 ? cat(": ", spec::errno_words(response.error)) : "",
                   log_.empty() ? "" : cat(" (log: ", log_, ")")));
 }
 

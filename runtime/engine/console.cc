@@ -16,6 +16,20 @@ namespace coracle::engine {
 using spec::cat;
 using spec::Error;
 
+void check_detached_terminal(const spec::Process& process, bool detach, bool has_console_socket) {
+  if (!process.terminal || !detach || has_console_socket) return;
+  throw Error::at("process.terminal",
+                  "true, and with --detach nobody is at the other end of the terminal: give "
+                  "--console-socket, or set it to false");
+}
+
+void check_input(const spec::Process& process, bool has_console_socket) {
+  if (!process.terminal || has_console_socket || isatty(STDIN_FILENO)) return;
+  throw Error::at("process.terminal",
+                  "true, and standard input is not a terminal: run it from a terminal, give "
+                  "--console-socket, or set it to false");
+}
+
 void send_descriptor(const std::string& path, const sys::Fd& fd, std::string_view data) {
   const sys::Fd socket = sys::connect_path(path.c_str(), SOCK_STREAM);
   if (!socket) throw Error(cat("connect to ", path), socket.error());

@@ -5,8 +5,16 @@
 #include <string>
 
 #include "runtime/sys/fd.h"
+#include "spec/spec.h"
 
 namespace coracle::engine {
+
+// For run and exec, before anything is made: a program that is left alone needs somebody else at
+// the other end of its terminal. Throws spec::Error.
+void check_detached_terminal(const spec::Process& process, bool detach, bool has_console_socket);
+// For run, which is the other end itself: its standard input must be a terminal, or the program
+// waits for a line that nobody can type. Throws spec::Error.
+void check_input(const spec::Process& process, bool has_console_socket);
 
 // Connects to the AF_UNIX stream socket at `path` and sends `fd` with SCM_RIGHTS beside the one
 // message `data` (features: the pty's name; receivers only log it). No answer is awaited.

@@ -257,9 +257,16 @@ void refuse_network(const std::optional<spec::LinuxNetwork>& network) {
   }
 }
 
-// Files that do not set a limit but move or end processes.
-bool is_action(std::string_view file) {
-  return file == "cgroup.procs" || file == "cgroup.threads" || file == "cgroup.kill";
+// Whether a file sets a limit or a weight, by its name (cgroup-v2.rst, "Core Interface Files" and
+// those of each controller): not one that reports, acts once (memory.reclaim), or moves, freezes or
+// ends processes.
+bool is_limit(std::string_view file) {
+  constexpr std::string_view kOthers[] = {"capacity", "current", "effective", "events",
+                                          "isolated", "local",   "numa_stat", "peak",
+                                          "pressure", "reclaim", "stat"};
+  if (file.starts_with("cgroup.")) return file.starts_with("cgroup.max.");
+  const std::string_view last = file.substr(file.rfind('.') + 1);
+  return std::find(std::begin(kOthers), std::end(kOthers), last) == std::end(kOthers);
 }
 
 void add_unified(Limits& out, const spec::Map<std::string_view>& unified) {
@@ -273,7 +280,7 @@ void add_unified(Limits& out, const spec::Map<std::string_view>& unified) {
     if (dot == 0 || dot == file.npos || dot + 1 == file.size() || file.find('\n') != file.npos) {
       throw Error::at(path, name + " must be in the form CONTROLLER.PARAMETER");
     }
-    if (is_action(file)) throw Error::at(path, name + " is not a limit");
+    if (!is_limit(file)) throw Error::at(path, name + " is not a limit");
     std::string_view controller = controller_of(file);
     if (!out.has(controller)) {
       throw Error::at(path, cat(name, " can't be set: controller ", spec::quoted(controller),

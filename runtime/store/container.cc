@@ -47,7 +47,7 @@ std::string current_boot_id() {
 // ENOSPC and EDQUOT come from write(2) or close(2); the temporary file is taken away again, so
 // that a full file system is not kept full by it.
 void write_file(const sys::Fd& dir, const char* name, int flags, std::string_view bytes) {
-  sys::Fd file = sys::open_at(dir, name, O_WRONLY | O_CREAT | flags, 0, 0600);
+  sys::Fd file = sys::open_at(dir, name, O_WRONLY | O_CREAT | O_NONBLOCK | flags, 0, 0600);
   int error = file ? sys::write_all(file, bytes) : -file.error();
   if (!error) return;
   if (file) sys::unlink_at(dir, name);
@@ -168,7 +168,7 @@ bool Container::load() {
   if (st.st_nlink == 0) return false;
   check_private(st, path_);
   std::string text;
-  int r = sys::read_file(dir_, kRecord, text);
+  int r = sys::read_regular_file(dir_, kRecord, text);
   if (r && r != -ENOENT) throw Error(cat("read ", path_, "/", kRecord), r);
   has_record_ = !text.empty();
   if (has_record_) record_ = parse_record(std::move(text), cat(path_, "/", kRecord));
@@ -201,7 +201,7 @@ void Container::save_config(std::string_view bytes) { write_file(dir_, kConfig, 
 
 std::string Container::config_text() const {
   std::string text;
-  if (int r = sys::read_file(dir_, kConfig, text)) throw Error(cat(path_, "/", kConfig), r);
+  if (int r = sys::read_regular_file(dir_, kConfig, text)) throw Error(cat(path_, "/", kConfig), r);
   return text;
 }
 

@@ -49,7 +49,8 @@ void save_exit(const Container& container, const Exit& exit) {
   if (exit.oom_killed) json.add("oomKilled", *exit.oom_killed);
   json.add("time", exit.time).end_object();
   const sys::Fd& dir = container.dir();
-  sys::Fd file = sys::open_at(dir, kExitNew, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0, 0600);
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK;
+  sys::Fd file = sys::open_at(dir, kExitNew, kFlags, 0, 0600);
   int r = file ? sys::write_all(file, json.take() + "\n") : -file.error();
   if (r == 0) r = sys::rename_at(dir, kExitNew, dir, kExit);
   if (r) throw Error(cat("write ", container.path(), "/", kExit), r);
@@ -57,7 +58,7 @@ void save_exit(const Container& container, const Exit& exit) {
 
 std::optional<Exit> load_exit(const Container& container) {
   std::string text;
-  const int r = sys::read_file(container.dir(), kExit, text);
+  const int r = sys::read_regular_file(container.dir(), kExit, text);
   if (r == -ENOENT) return std::nullopt;
   const std::string path = cat(container.path(), "/", kExit);
   if (r) throw Error(cat("read ", path), r);

@@ -86,10 +86,34 @@ int read_all(const Fd& file, std::string& out, size_t limit) {
   return read_to_end(file, out, limit, false);
 }
 
+static bool is_regular(const Fd& file) {
+  struct stat st;
+  return ::fstat(file.get(), &st) == 0 && S_ISREG(st.st_mode);
+}
+
 int read_regular_file(At dir, const char* path, std::string& out, size_t limit) {
-  // Not blocking: a fifo without a writer is empty, not endless.
-  const Fd file = open_at(dir, path, O_RDONLY | O_NONBLOCK);
-  return file ? read_to_end(file, out, limit, true) : -file.error();
+  // Not blocking: a fifo without a writer is empty, one with a silent writer is EAGAIN.
+  const Fd file = open_at(dir, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (!file) return -file.error();
+  const int r = read_to_end(file, out, limit, true);
+  const bool doubtful = r == -EAGAIN || r == -EINVAL || (r == 0 && out.empty());
+  return doubtful && !is_regular(file) ? -kNotRegular : r;
+}
+
+// Of pipe(2): it has no name, so whoever opened it holds the other end or was given this one.
+static bool is_own_pipe(const Fd& file) {
+  constexpr uint64_t kPipeFs = 0x50495045;  // PIPEFS_MAGIC, linux/magic.h
+  uint64_t magic = 0;
+  return file_system_type(file, magic) == 0 && magic == kPipeFs;
+}
+
+int read_named_file(const char* path, std::string& out, size_t limit) {
+  const Fd file = open_at(At::cwd(), path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (!file) return -file.error();
+  if (is_regular(file)) return read_to_end(file, out, limit, true);
+  if (!is_own_pipe(file)) return -kNotRegular;
+  if (::fcntl(file.get(), F_SETFL, 0) < 0) return -errno;
+  return read_all(file, out, limit);
 }
 
 int read_file(At dir, const char* path, std::string& out, size_t limit) {

@@ -37,8 +37,17 @@ Fd open_at(At dir, const char* path, int flags, uint64_t resolve = 0, mode_t mod
 // Reads from the current offset to the end into `out` (replaced). -EFBIG if there are more than
 // `limit` bytes.
 int read_all(const Fd& file, std::string& out, size_t limit = 16u << 20);
-// The same for a regular file, whose end is where a read comes back short: one call less.
+// The same for a regular file, whose end is where a read comes back short: one call less. Never
+// blocks: -kNotRegular for a fifo, a terminal or the like, where only reading tells them apart
+// (a fifo that somebody has written to is read).
 int read_regular_file(At dir, const char* path, std::string& out, size_t limit = 16u << 20);
+// A file that a caller names. Regular, or a pipe of the caller's own, as in `<(command)` and
+// /dev/stdin, which is waited for; -kNotRegular for anything else, a fifo with a name too, which
+// would keep us for ever.
+int read_named_file(const char* path, std::string& out, size_t limit = 16u << 20);
+// Above the kernel's errno values (MAX_ERRNO, 4095); spec/errno_words has its words.
+inline constexpr int kNotRegular = 4096;
+// For files of the kernel's (/proc, /sys): reads until the end.
 int read_file(At dir, const char* path, std::string& out, size_t limit = 16u << 20);
 
 // Writes everything, going on after short writes.

@@ -4,10 +4,12 @@
 #include <linux/close_range.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 
 #include "runtime/sys/pipe.h"
 
@@ -30,8 +32,22 @@ void place(int from, int to, int flags) {
   }
 }
 
+// Every signal has its default action and none is blocked, whoever called: with SIGCHLD ignored no
+// child's end would be heard of (waitpid(2)). The real-time signals that libc keeps to itself too.
+void reset_signals() {
+  struct {  // the kernel's sigaction of 64-bit machines
+    uint64_t handler, flags, restorer, mask;
+  } const fresh = {};
+  for (int number = 1; number <= 64; ++number)  // SIGKILL and SIGSTOP refuse: they have it
+    syscall(SYS_rt_sigaction, number, &fresh, nullptr, sizeof(uint64_t));
+  const uint64_t none = 0;
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof(none));
+}
+
 void become_daemon(const Fd& channel) {
   setsid();  // a new process is no group leader, so it cannot fail
+  reset_signals();
+  umask(022);  // a caller's 0777 would make files that we may not read
   if (chdir("/") != 0) leave_worker(1);
   const Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   const int sources[4] = {park(&null), park(&null), park(&null), park(&channel)};

@@ -26,9 +26,10 @@ inline constexpr int kWorkerGate = 5;
 // fork(2) for a process of one thread. The child's pid, 0 in the child, or -errno.
 pid_t fork_worker(const WorkerFiles& files);
 
-// A child that outlives us: a session of its own, "/" as working directory, /dev/null as 0, 1 and
-// 2, a copy of `channel` as kDaemonChannel (close-on-exec), and nothing else open. The child's pid,
-// 0 in the child, or -errno.
+// A child that outlives us: a session of its own, "/" as working directory, umask 022, every signal
+// with its default action and none blocked, /dev/null as 0, 1 and 2, a copy of `channel` as
+// kDaemonChannel (close-on-exec), and nothing else open. The child's pid, 0 in the child, or
+// -errno.
 inline constexpr int kDaemonChannel = 3;
 pid_t fork_daemon(const Fd& channel);
 

@@ -25,14 +25,15 @@ constexpr char kExit[] = "exit";
 std::string read_small(const std::string& bundle, const char* name) {
   std::string text;
   // Missing, or not to be read: then nothing is known.
-  if (sys::read_file(sys::At::cwd(), cat(bundle, "/", name).c_str(), text, 4096)) text.clear();
+  if (sys::read_regular_file(sys::At::cwd(), cat(bundle, "/", name).c_str(), text, 4096))
+    text.clear();
   return text;
 }
 
 void replace_small(const std::string& bundle, const char* name, const std::string& text) {
   const std::string path = cat(bundle, "/", name), temporary = cat(bundle, "/.", name);
-  sys::Fd file = sys::open_at(sys::At::cwd(), temporary.c_str(),
-                              O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0, 0600);
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK;
+  sys::Fd file = sys::open_at(sys::At::cwd(), temporary.c_str(), kFlags, 0, 0600);
   int r = file ? sys::write_all(file, text) : -file.error();
   if (r == 0) r = sys::rename_at(sys::At::cwd(), temporary.c_str(), sys::At::cwd(), path.c_str());
   if (r) throw Error(cat("write ", path), r);

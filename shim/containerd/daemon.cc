@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 
@@ -26,7 +27,18 @@ using sys::ProtoWriter;
 std::string to_bytes(const DaemonSettings& settings) {
   ProtoWriter out;
   out.bytes(1, settings.name_space).bytes(2, settings.ttrpc_address).bytes(3, settings.socket);
-  return out.bytes(4, settings.log).number(5, settings.debug ? 1 : 0).take();
+  out.bytes(4, settings.log).number(5, settings.debug ? 1 : 0).number(6, settings.idle_ms);
+  return out.take();
+}
+
+void await_daemon(const sys::Fd& channel) {
+  char byte;
+  ssize_t n;
+  do {
+    n = recv(channel.get(), &byte, sizeof(byte), 0);
+  } while (n < 0 && errno == EINTR);
+  if (n < 0) throw Error("wait for the daemon", errno);
+  if (n == 0) throw Error("the daemon ended before it served; containerd's log may say why");
 }
 
 namespace {
@@ -40,6 +52,7 @@ DaemonSettings from_bytes(std::string_view bytes) {
     if (in.field() == 3) out.socket = in.bytes();
     if (in.field() == 4) out.log = in.bytes();
     if (in.field() == 5) out.debug = in.number() != 0;
+    if (in.field() == 6) out.idle_ms = static_cast<uint32_t>(in.number());
   }
   return out;
 }
@@ -63,7 +76,6 @@ int serve(sys::Fd channel) {
   const long n = sys::receive_with_fd(channel, bytes, sizeof(bytes), listener);
   if (n <= 0 || !listener) return 0;
   const DaemonSettings settings = from_bytes({bytes, static_cast<size_t>(n)});
-  channel.reset();
 
   // Opened for reading too: it never waits, and a containerd that has gone breaks no pipe.
   const sys::Fd log = sys::open_at(sys::At::cwd(), settings.log.c_str(), O_RDWR | O_NONBLOCK);
@@ -76,13 +88,16 @@ int serve(sys::Fd channel) {
   const sys::Fd signals = end_signals();
   Service service(loop, std::move(listener),
                   {settings.name_space, settings.ttrpc_address, address_of(settings.socket),
-                   [path = settings.socket] {
+                   static_cast<int>(settings.idle_ms), [path = settings.socket] {
                      sys::unlink_at(sys::At::cwd(), path.c_str());  // gone already: as wanted
                    }});
   const Watch on_signal(loop, signals, EPOLLIN, [&](uint32_t) {
     signalfd_siginfo info;
     if (read(signals.get(), &info, sizeof(info)) > 0) service.leave_if_idle();
   });
+  // `start` may have been killed meanwhile: then nobody listens.
+  send(channel.get(), "", 1, MSG_NOSIGNAL);
+  channel.reset();
   constexpr int kIdleMs = 500;
   loop.when_idle(kIdleMs, sys::release_idle_memory);
   loop.run();

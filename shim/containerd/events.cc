@@ -51,10 +51,9 @@ void Publisher::send_next() {
   timer_ = loop_.after(kAnswerMs, [this] {
     timer_ = 0;
     log::warning("containerd does not answer to an event");
-    disconnect();
-    retry();
+    start_over();
   });
-  write();
+  if (!write()) start_over();
 }
 
 bool Publisher::connect() {
@@ -85,18 +84,24 @@ void Publisher::retry() {
 }
 
 void Publisher::ready(uint32_t events) {
-  if ((events & EPOLLOUT) != 0) write();
+  if ((events & EPOLLOUT) != 0 && !write()) return start_over();
   if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0 || read()) return;
-  // containerd has gone, with or without an answer.
+  start_over();  // containerd has gone, with or without an answer
+}
+
+// With a connection of its own, for half of a request may be on the way.
+void Publisher::start_over() {
   disconnect();
   retry();
 }
 
-// An error is told by a hang-up too.
-void Publisher::write() {
+// False: the rest cannot be sent, for want of memory or for good.
+bool Publisher::write() {
   const ssize_t n = send(socket_.get(), out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
+  if (n < 0 && errno != EAGAIN && errno != EINTR) return false;
   if (n > 0) sent_ += static_cast<size_t>(n);
   watch_.want(sent_ < out_.size() ? EPOLLIN | EPOLLOUT : EPOLLIN);
+  return true;
 }
 
 // False: the connection has ended.

@@ -33,7 +33,8 @@ class Publisher {
   void disconnect();
   void retry();
   void ready(uint32_t events);
-  void write();
+  void start_over();
+  bool write();
   bool read();
   void take(const ttrpc::Frame& frame);
   void pop();

@@ -143,7 +143,7 @@ Options parse_generic(std::string_view bytes, Warnings& warnings) {
   if (!in.ok()) throw Refusal(ttrpc::Code::kInvalidArgument, "malformed runtime options");
   if (body.empty() && !path.empty()) {
     constexpr size_t kLimit = 1 << 20;
-    const int r = sys::read_file(sys::At::cwd(), path.c_str(), body, kLimit);
+    const int r = sys::read_regular_file(sys::At::cwd(), path.c_str(), body, kLimit);
     if (r) throw spec::Error(cat("runtime options ", path), r);
   }
   return parse_toml(body, warnings);

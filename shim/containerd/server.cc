@@ -70,7 +70,7 @@ void Server::accept() {
 
 void Server::serve(uint64_t id, uint32_t events) {
   Connection& c = *connections_.at(id);
-  if ((events & EPOLLOUT) != 0) flush(c);
+  if ((events & EPOLLOUT) != 0) flush(id, c);
   // What is in flight when the peer hangs up is read to its end; answers are lost on it.
   if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) read_from(id, c);
   settle(id);
@@ -127,25 +127,46 @@ void Server::answer(Call call, const Status& status, std::string_view payload) {
   --c.calls;
   c.out += ttrpc::make_frame(call.stream, ttrpc::Type::kResponse,
                              ttrpc::response_payload(status, payload));
-  flush(c);
+  flush(call.connection, c);
 }
 
-void Server::flush(Connection& c) {
-  while (c.sent < c.out.size()) {
+// send(2): ENOBUFS and ENOMEM pass. False: it is not worth another try.
+bool Server::retry_later(uint64_t id, Connection& c, int error) {
+  constexpr int kPauseMs = 50;
+  constexpr int kMostRetries = 100;
+  if ((error != ENOBUFS && error != ENOMEM) || ++c.retries > kMostRetries) return false;
+  c.waiting = true;
+  loop_.after(kPauseMs, [this, id] {
+    const auto found = connections_.find(id);
+    if (found == connections_.end()) return;
+    found->second->waiting = false;
+    flush(id, *found->second);
+  });
+  return true;
+}
+
+void Server::flush(uint64_t id, Connection& c) {
+  while (c.sent < c.out.size() && !c.waiting) {
     const ssize_t n =
         send(c.socket.get(), c.out.data() + c.sent, c.out.size() - c.sent, MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
-    // Any other error is told by a hang-up too, which ends the connection in its turn.
-    if (n < 0 && errno != EAGAIN) c.sent = c.out.size();
-    if (n < 0) break;
+    if (n < 0 && (errno == EAGAIN || retry_later(id, c, errno))) break;
+    if (n < 0) {
+      if (errno != EPIPE && errno != ECONNRESET)
+        log::warning(spec::Error("failed to send an answer", errno).what());
+      shutdown(c.socket.get(), SHUT_RDWR);  // heard as a hang-up, by the peer and by us
+      c.sent = c.out.size();
+      break;
+    }
     c.sent += static_cast<size_t>(n);
+    c.retries = 0;
   }
   if (c.sent == c.out.size()) {
     std::string().swap(c.out);
     c.sent = 0;
   }
   uint32_t events = 0;
-  if (!c.out.empty()) events |= EPOLLOUT;
+  if (!c.out.empty() && !c.waiting) events |= EPOLLOUT;
   if (c.out.size() <= kBacklog) events |= EPOLLIN;
   c.watch.want(events);
 }

@@ -1,6 +1,9 @@
 // The shim's socket: many connections, each with many calls in flight. Whoever handles a call may
 // answer at once, later, or (if the connection has gone) never.
 //
+// An answer that cannot be sent for want of memory is tried again for a while; what cannot be sent
+// at all ends the connection, so that nobody waits for it.
+//
 // Bounds: kMaxConnections, kMaxCalls unanswered of a connection; a peer that does not read what it
 // asked for is not read from either. A peer that breaks the protocol gets an error for that stream;
 // only what cannot be a frame's header ends nothing, for any ten bytes are one.
@@ -47,7 +50,9 @@ class Server {
     size_t sent = 0;  // bytes of `out`
     size_t calls = 0;
     uint32_t last_stream = 0;
-    bool ended = false;  // to be dropped
+    int retries = 0;       // of a send that the kernel had no memory for
+    bool waiting = false;  // for the next one
+    bool ended = false;    // to be dropped
     Watch watch;
   };
 
@@ -57,7 +62,8 @@ class Server {
   void take_frames(uint64_t id, Connection& c);
   void take(uint64_t id, Connection& c, const ttrpc::Frame& frame);
   void answer(Call call, const ttrpc::Status& status, std::string_view payload);
-  void flush(Connection& c);
+  void flush(uint64_t id, Connection& c);
+  bool retry_later(uint64_t id, Connection& c, int error);
   void settle(uint64_t id);
 
   Loop& loop_;

@@ -52,12 +52,11 @@ Service::Service(Loop& loop, sys::Fd listener, Settings settings)
 // A containerd that was killed between our start and the first Create has forgotten us, or, started
 // again, takes us for a task that it cannot delete. Our end makes it clean up.
 void Service::await_container() {
-  constexpr int kLongestMs = 30'000;
   if (!is_idle()) return;
   loop_.cancel(lonely_);
-  lonely_ = loop_.after(kLongestMs, [this] {
+  lonely_ = loop_.after(settings_.idle_ms, [this] {
     if (!is_idle()) return;
-    log::warning("no container for 30 s: nothing to stay for");
+    log::warning(cat("no container for ", settings_.idle_ms, " ms: the shim ends"));
     leave_if_idle();
   });
 }

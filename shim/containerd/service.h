@@ -25,6 +25,7 @@ class Service {
     std::string name_space;
     std::string ttrpc_address;  // path of containerd's socket for events
     std::string address;        // the shim's own, as it is told to containerd
+    int idle_ms = 30'000;       // after so long without a container it ends
     std::function<void()> remove_socket;
   };
   Service(Loop& loop, sys::Fd listener, Settings settings);

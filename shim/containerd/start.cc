@@ -19,6 +19,7 @@
 #include "shim/containerd/daemon.h"
 #include "shim/containerd/options.h"
 #include "spec/error.h"
+#include "spec/ids.h"
 #include "spec/json.h"
 #include "spec/text.h"
 
@@ -38,7 +39,7 @@ constexpr std::string_view kGroupAnnotations[] = {"io.containerd.runc.v2.group",
 std::string group_of(const std::string& bundle) {
   std::string text;
   const std::string path = cat(bundle, "/config.json");
-  if (int r = sys::read_file(sys::At::cwd(), path.c_str(), text, spec::kMaxDocumentSize))
+  if (int r = sys::read_regular_file(sys::At::cwd(), path.c_str(), text, spec::kMaxDocumentSize))
     throw Error(path, r);
   const spec::Document config = spec::Document::parse_config(std::move(text), path);
   for (std::string_view wanted : kGroupAnnotations) {
@@ -114,11 +115,47 @@ void join_cgroup(const std::string& path, pid_t daemon) {
   if (r) throw Error(cat("runtime option ShimCgroup: ", file), r);
 }
 
+// In its cgroup before it serves. A socket that nobody will serve is taken away.
+void prepare_daemon(pid_t daemon, const std::string& socket, const std::string& cgroup) {
+  set_oom_score(daemon);
+  try {
+    join_cgroup(cgroup, daemon);
+  } catch (const Error&) {
+    sys::unlink_at(sys::At::cwd(), socket.c_str());  // the first error counts
+    throw;
+  }
+}
+
 std::string ttrpc_address(const StartInput& input, const Invocation& invocation) {
   if (!input.ttrpc_address.empty()) return input.ttrpc_address;
   const char* told = getenv("TTRPC_ADDRESS");
   if (told && *told) return told;
   return invocation.address.empty() ? "" : invocation.address + ".ttrpc";
+}
+
+// How long a shim waits for its first container, and stays after its last. In seconds, from 1 to a
+// day; an unusable value is none.
+uint32_t idle_ms() {
+  constexpr uint64_t kLongest = 24 * 60 * 60;
+  const char* given = getenv("CORACLE_SHIM_IDLE");
+  const auto seconds = given != nullptr ? spec::parse_number(given, kLongest) : std::nullopt;
+  if (seconds && *seconds > 0) return static_cast<uint32_t>(*seconds * 1000);
+  if (given != nullptr && *given != '\0')
+    log::warning(cat("CORACLE_SHIM_IDLE=", spec::quoted(given), ": expected 1 to ", kLongest,
+                     " seconds; ignored"));
+  return DaemonSettings().idle_ms;
+}
+
+// The daemon gets the socket and says when it serves. A socket that nobody serves is taken away.
+void hand_over(const sys::Fd& channel, const sys::Fd& listener, const DaemonSettings& settings) {
+  try {
+    if (int r = sys::send_with_fd(channel, to_bytes(settings), listener))
+      throw Error("hand over to the daemon", r);
+    await_daemon(channel);
+  } catch (const Error&) {
+    sys::unlink_at(sys::At::cwd(), settings.socket.c_str());  // the first error counts
+    throw;
+  }
 }
 
 std::string bundle_of(const Invocation& invocation) {
@@ -169,16 +206,15 @@ void start(const Invocation& invocation) {
   const std::string address = address_of(path);
   const sys::Fd listener = listen(path);
   if (listener) {
-    set_oom_score(daemon);
-    join_cgroup(options.shim_cgroup, daemon);
     DaemonSettings settings;
     settings.name_space = invocation.name_space;
     settings.ttrpc_address = ttrpc_address(input, invocation);
     settings.socket = path;
     settings.log = cat(bundle, "/log");
     settings.debug = invocation.debug || input.debug;
-    if (int r = sys::send_with_fd(ours, to_bytes(settings), listener))
-      throw Error("hand over to the daemon", r);
+    settings.idle_ms = idle_ms();
+    prepare_daemon(daemon, path, options.shim_cgroup);
+    hand_over(ours, listener, settings);
   }
   write_address(bundle, address);
   if (int r = sys::print(start_answer(input, address))) throw Error("standard output", r);

@@ -235,8 +235,17 @@ class Case:
         return child
 
     def run(self, box, *options, **keywords):
-        """`run` in the foreground."""
-        return self.rt("run", "--bundle", box.path, *options, box.id, **keywords)
+        """`run` in the foreground. With process.terminal its standard input is a terminal, on which
+        nobody types."""
+        if not box.config["process"].get("terminal"):
+            return self.rt("run", "--bundle", box.path, *options, box.id, **keywords)
+        master, slave = os.openpty()
+        try:
+            return self.rt("run", "--bundle", box.path, *options, box.id, stdin_file=slave,
+                           **keywords)
+        finally:
+            os.close(slave)
+            os.close(master)
 
     def run_together(self, boxes):
         """`run` of several at the same time; their results."""

@@ -258,5 +258,66 @@ def _(c):
     h.eq("1\n2\n", c.exec(box, "sh", "-c", "id -u; id -g", options=["-u", "1:2"]).ok().out)
 
 
+@h.test("no option's error says that it is config.json's")
+def _(c):
+    h.only_ours("the words")
+    box = c.bundle(["true"])
+    for args in (["create", "--preserve-fds", "7"], ["run", "--preserve-fds", "7"]):
+        err = c.rt(*args, "-b", box.path, box.id).fails("--preserve-fds").err
+        h.lacks("config.json", err)
+    env = dict(os.environ, LISTEN_FDS="3")
+    argv = ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *h.runtime(), "--root", c.root, "run", "-b",
+            box.path, box.id]
+    h.lacks("config.json", c.command(argv, env=env).fails("LISTEN_FDS").err)
+    no_bus = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nonexistent")
+    h.lacks("config.json:1:1", c.rt("run", "-b", box.path, box.id, env=no_bus,
+                                    options=["--systemd-cgroup"]).fails().err)
+
+
+@h.test("a fifo in the place of a file keeps nobody waiting")
+def _(c):
+    h.only_ours("the words")
+    box = c.up(c.sleeper())
+    fifo = c.path("fifo")
+    os.mkfifo(fifo)
+    other = c.bundle(["true"])
+    for args in (["exec", "--process", fifo, box.id], ["update", "--resources", fifo, box.id],
+                 ["run", "-b", other.path, "--config", fifo, other.id],
+                 ["mounts", "add", box.id, fifo]):
+        c.rt(*args, timeout=5).fails("not a regular file")
+    c.rt("spec", "--file", fifo, timeout=5).fails("ENXIO")
+    keeper = os.open(fifo, os.O_RDWR)  # a writer that says nothing
+    c.rt("exec", "--process", fifo, box.id, timeout=5).fails("not a regular file")
+    c.rt("update", "--resources", fifo, box.id, timeout=5).fails("not a regular file")
+    c.rt("run", "-b", other.path, "--config", fifo, other.id, timeout=5).fails("not a regular file")
+    os.close(keeper)
+
+
+@h.test("--process and --resources take a pipe of the caller's own")
+def _(c):
+    box = c.up(c.sleeper())
+    process = json.dumps(dict(box.config["process"], args=["echo", "piped"]))
+    h.eq("piped\n", c.rt("exec", "--process", "/dev/stdin", box.id, stdin=process).ok().out)
+
+
+@h.test("fifos in the state directory keep nobody waiting")
+def _(c):
+    h.only_ours("the files of the state directory are ours")
+    box = c.up(c.sleeper())
+    for name in ("config.json", "state.json"):
+        path = os.path.join(c.root, box.id, name)
+        os.rename(path, path + ".kept")
+        os.mkfifo(path, 0o600)
+        for args in (["exec", box.id, "true"], ["start", box.id]) + \
+                ((["state", box.id], ["kill", box.id]) if name == "state.json" else ()):
+            c.rt(*args, timeout=5).fails()
+        c.rt("list", timeout=5)
+        os.rename(path + ".kept", path)
+    c.rt("kill", box.id, "KILL").ok()
+    c.wait_stopped(box)
+    os.mkfifo(os.path.join(c.root, box.id, "exit.json"), 0o600)
+    c.rt("wait", box.id, timeout=5).fails()
+
+
 if __name__ == "__main__":
     h.main()

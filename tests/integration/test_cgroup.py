@@ -2,6 +2,7 @@
 """cgroups: place, limits, update, delegation, what is refused."""
 import json
 import os
+import re
 
 import harness as h
 
@@ -113,6 +114,23 @@ def _(c):
 def _(c):
     for key in ("pink.max", "../hugetlb.max", "memory/max", "nodot", ""):
         c.run(c.bundle(["true"], limited(unified={key: "1"}))).fails()
+
+
+@h.test("unified: a file that sets no limit is refused, by run and by update")
+def _(c):
+    h.only_ours("others write what they are given")
+    box = c.up(c.sleeper())
+    for key in ("cgroup.freeze", "cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.type",
+                "cgroup.subtree_control", "cgroup.pressure", "memory.reclaim", "memory.peak",
+                "memory.pressure", "cpu.pressure", "memory.current", "memory.events.local",
+                "cpuset.cpus.effective", "io.stat"):
+        c.rt("update", "-r", "-", box.id, stdin=json.dumps({"unified": {key: "1"}}), timeout=5) \
+            .fails(re.escape(key) + ".* is not a limit")
+        c.run(c.bundle(["true"], limited(unified={key: "1"})), timeout=5).fails("is not a limit")
+    with open(c.cgroup(box) + "/cgroup.events", encoding="ascii") as file:
+        h.has("frozen 0", file.read())
+    c.rt("update", "-r", "-", box.id, stdin='{"unified":{"cgroup.max.descendants":"7"}}').ok()
+    h.eq("7", value(c, box, "cgroup.max.descendants"))
 
 
 @h.test("memory limits", needs=("memory",))

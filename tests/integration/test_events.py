@@ -230,9 +230,10 @@ def _(c):
     box = c.up(c.sleeper())
     for name, bad in (("--memory", "pink"), ("--memory", "-2"), ("--memory-swap", "5x"),
                       ("--cpu-share", "-1"), ("--cpu-quota", "1.5"), ("--pids-limit", "9e9"),
-                      ("--cpu-period", "99999999999999999999"), ("--blkio-weight", "70000")):
+                      ("--cpu-period", "99999999999999999999"), ("--blkio-weight", "70000"),
+                      ("--cpu-idle", "2")):
         c.rt("update", name, bad, box.id).fails("option " + name)
-    for name, bad in (("--cpu-period", "5"), ("--cpu-quota", "-2"), ("--cpu-idle", "2"),
+    for name, bad in (("--cpu-period", "5"), ("--cpu-quota", "-2"),
                       ("--blkio-weight", "5"), ("--cpuset-cpus", "a-b"), ("--pids-limit", "-2")):
         c.rt("update", name, bad, box.id).fails("linux.resources")
 

@@ -213,5 +213,71 @@ def _(c):
     c.run(box).fails(r"mounts\[0\].*/x")
 
 
+@h.test("--log-format json without --log: a failure on stderr is a record")
+def _(c):
+    h.only_ours("runc writes text to stderr")
+    for args in (["state", "nobody"], ["frobnicate"], ["exec", "nobody"], ["state", "--pink"]):
+        done = c.rt(*args, options=["--log-format", "json"]).fails()
+        record = json.loads(done.err)
+        h.eq("error", record["level"], args)
+    done = c.rt("list", options=["--log-format", "json", "--pink"]).fails()
+    h.has("--pink", json.loads(done.err)["msg"])
+
+
+def unusable(c, log, reason, **more):
+    for args in (["list"], ["run", "nobody"], ["delete", "--force", "nobody"]):
+        done = c.rt(*args, options=["--log", log], **more).fails("--log", status=1)
+        h.has(reason, done.err, log)
+        h.lacks("nobody", done.err, "it went on")
+    c.rt("--log", log, "--version", **more).ok()
+
+
+@h.test("a --log that cannot be written to: status 1 at once")
+def _(c):
+    h.only_ours("the words")
+    unusable(c, c.path("absent/log"), "(ENOENT)")
+    unusable(c, c.scratch, "(EISDIR)")
+    unusable(c, "/dev/full", "(ENOSPC)")
+    fifo = c.path("fifo")
+    os.mkfifo(fifo)
+    unusable(c, fifo, "(ENXIO)")
+    disk = c.path("disk")
+    os.mkdir(disk)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=True)
+    c.undo.append(lambda: subprocess.run(["umount", disk], check=True))
+    with open(disk + "/big", "wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError:
+            pass  # full
+    unusable(c, disk + "/log", "(ENOSPC)")
+    unusable(c, "journald:x" if not os.path.exists("/run/systemd/journal/socket") else
+             c.path("absent/log"), "(ENOENT)")
+
+
+@h.test("a --log without the right to write it: status 1 at once")
+def _(c):
+    h.only_ours("the words")
+    os.chmod(c.scratch, 0o755)
+    log = c.path("log")
+    with open(log, "w", encoding="utf-8"):
+        os.chmod(log, 0o600)
+    done = c.command(h.runtime() + ["--log", log, "list"], user=65534, group=65534,
+                     env=dict(os.environ, XDG_RUNTIME_DIR=c.scratch)).fails("--log", status=1)
+    h.has("(EACCES)", done.err)
+
+
+@h.test("what an option says is shown without its control characters")
+def _(c):
+    h.only_ours("the words")
+    for args in (["state", "a\nb\x1b[31m"], ["run", "-b", "/no\nsuch\x1b[2J", "x"],
+                 ["exec", "--process", "/no\n\x9b", "x"], ["update", "-r", "/a\x1b", "x"],
+                 ["pink\x1b]0;x\x07"], ["--pink\n"], ["list", "--format", "\x1b"]):
+        err = c.rt(*args).fails().err
+        h.eq([], [char for char in err[:-1] if ord(char) < 0x20 or 0x7f <= ord(char) < 0xa0], args)
+        h.match(r"\\x(0a|1b|c2\\x9b)", err, args)
+
+
 if __name__ == "__main__":
     h.main()

@@ -2,8 +2,11 @@
 """The containerd shim and peers that break the protocol: an error for them, nothing for others."""
 import os
 import random
+import resource
+import shutil
 import socket
 import struct
+import subprocess
 
 import harness as h
 import shim
@@ -219,6 +222,123 @@ def _(c):
                 status = 0
             os._exit(status)
         h.eq(0, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        is_well(s, box)
+
+
+class Inject:
+    """strace(1) lets system calls of a running process fail, as its -e inject= says."""
+
+    def __init__(self, pid, what):
+        if not shutil.which("strace"):
+            h.skip("strace is not installed")
+        self.child = subprocess.Popen(["strace", "-p", str(pid), "-o", "/dev/null", "-e",
+                                       "inject=" + what], stderr=subprocess.PIPE)
+        h.has(b"attached", self.child.stderr.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.terminate()
+        self.child.wait()
+        self.child.stderr.close()
+
+
+@h.test("shim: an answer that cannot be sent for want of memory is sent later")
+def _(c):
+    box = c.sleeper()
+    with shim.Shim(c, box) as s:
+        s.run(box)
+        for error in ("ENOBUFS", "ENOMEM"):
+            with Inject(s.shim_pid, "sendto:error=%s:when=1..3" % error):
+                h.eq(shim.RUNNING, s.status(box), error)
+        is_well(s, box)
+
+
+@h.test("shim: an answer that cannot be sent at all is a hang-up")
+def _(c):
+    box = c.sleeper()
+    with shim.Shim(c, box) as s:
+        s.run(box)
+        sock = raw(s)
+        h.until(lambda: len(s.events.list) == 2, "its events")
+        shim.settle()
+        with Inject(s.shim_pid, "sendto:error=EIO:when=1"):
+            sock.sendall(request(payload=enc(_1=box.id)))
+            h.eq(b"", sock.recv(1))
+        is_well(s, box)
+
+
+@h.test("shim: an event that cannot be sent comes later, and costs no processor time")
+def _(c):
+    box = c.sleeper()
+    with shim.Shim(c, box) as s:
+        s.create(box)
+        h.until(lambda: len(s.events.list) == 1, "its event")
+        shim.settle()
+        with Inject(s.shim_pid, "sendto:error=EIO:when=1..4"):
+            s.main.send("Start", enc(_1=box.id))
+            before = ticks(s.shim_pid)
+            h.until(lambda: len(s.events.list) == 2, "the event", 10)
+            h.true(ticks(s.shim_pid) - before < 20, "processor time")
+
+
+def ticks(pid):
+    with open("/proc/%d/stat" % pid, encoding="ascii") as file:
+        return sum(map(int, file.read().rsplit(")", 1)[1].split()[11:13]))
+
+
+@h.test("shim: a daemon that is killed before it serves leaves no socket, and start fails")
+def _(c):
+    if not shutil.which("strace"):
+        h.skip("strace is not installed")
+    box = c.bundle(["true"])
+    kill = ["strace", "-f", "-o", "/dev/null", "-e", "inject=epoll_create1:signal=KILL"]
+    try:
+        shim.Shim(c, box, prefix=kill)
+        h.fail("start succeeded")
+    except h.Failure as failure:
+        h.has("before it served", str(failure))
+    h.eq([], [name for name in os.listdir(c.path("shim"))
+              if name not in ("containerd-shim-coracle-v2", "e.ttrpc")])
+    with shim.Shim(c, box) as s:  # and the next one is served
+        s.run(box)
+        h.eq(0, s.wait(box))
+
+
+@h.test("shim: 10,000 connections and 3,000 hostile frames are survived")
+def _(c):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (16384, 16384))
+    box = c.sleeper()
+    with shim.Shim(c, box) as s:
+        s.run(box)
+        shim.settle()  # the answer comes before the descriptors of its making go
+        before = s.memory()[2]
+        made = 0
+        while made < 10_000:  # in waves: the kernel's queue has an end
+            wave = []
+            for _ in range(2500):
+                sock = socket.socket(socket.AF_UNIX)
+                sock.settimeout(10)
+                sock.connect(s.address[7:])
+                wave.append(sock)
+            made += len(wave)
+            is_well(s, box)
+            for sock in wave:
+                sock.close()
+        h.until(lambda: s.memory()[2] == before, "the end of their connections", 20)
+        chance = random.Random(23)
+        for _ in range(30):
+            sock = raw(s)
+            try:
+                for _ in range(100):
+                    body = bytes(chance.randrange(256) for _ in range(chance.randrange(80)))
+                    sock.sendall(struct.pack(">IIBB", chance.choice(
+                        (len(body), 0, 1 << 31, 5 << 20, 0xffffffff)), chance.randrange(1 << 32),
+                        chance.randrange(4), chance.randrange(256)) + body)
+            except OSError:
+                pass
+            sock.close()
         is_well(s, box)
 
 

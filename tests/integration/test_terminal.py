@@ -194,5 +194,35 @@ def _(c):
     os.close(master)
 
 
+@h.test("a terminal that nobody is at the other end of is refused, and says what to do")
+def _(c):
+    h.only_ours("the words")
+    box = c.bundle(["sh"], terminal=True)
+    c.rt("run", "-d", "-b", box.path, box.id).fails("process.terminal.*--console-socket", status=1)
+    c.rt("run", "-b", box.path, box.id).fails("process.terminal.*standard input is not a terminal"
+                                               ".*--console-socket", status=1)
+    h.true(not os.path.exists(c.root), "it made something")
+    c.up(c.sleeper())
+    c.rt("exec", "-t", "-d", c.ids[-1], "true").fails("process.terminal.*--console-socket",
+                                                       status=255)
+
+
+@h.test("exec -t: the end of standard input is the end of the terminal's")
+def _(c):
+    box = c.up(c.sleeper())
+    h.eq(3, c.exec(box, "sh", "-c", "read x; exit 3", options=["-t"]).status)
+    h.eq("got one\n", c.rt("exec", "-t", box.id, "sh", "-c", "read x; echo got $x; read y",
+                           stdin="one\n").out.replace("one\n", "", 1))
+
+
+@h.test("plan of a bundle as spec writes it, with a terminal, needs no console socket")
+def _(c):
+    h.only_ours("our command")
+    os.makedirs(c.path("fresh/rootfs"))
+    c.rt("spec", cwd=c.path("fresh")).ok()
+    out = c.rt("plan", ".", cwd=c.path("fresh")).ok().out
+    h.match("console", out)
+
+
 if __name__ == "__main__":
     h.main()

@@ -116,7 +116,7 @@ def _(c):
     h.only_ours("only coracle has wait")
     c.rt("wait", "nobody").fails("container does not exist")
     box = c.up(c.sleeper())
-    c.rt("wait", "--format", "xml", box.id).fails("unknown format")
+    c.rt("wait", "--format", "xml", box.id).fails("--format: expected text or json, not .xml")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@
 Raw path calls are allowed below runtime/sys and in runtime/init only: elsewhere a path is a
 RootDir plus a path through openat2 (CVE-2021-30465, CVE-2024-45310, CVE-2026-41579 are all path
 strings resolved twice). mount(2) is nowhere: a mount is a detached fd and one move_mount. The
-rest costs start-up time (iostream, locale), or brings code of the host into the process
-(getpw*, dlopen: CVE-2019-14271), or a shell (system, popen).
+words of an errno value are spec/errno_words.h's, the same in every build. The rest costs start-up
+time (iostream, locale), or brings code of the host into the process (getpw*, dlopen:
+CVE-2019-14271), or a shell (system, popen).
 """
 import re
 
@@ -22,7 +23,7 @@ RAW = """open open64 openat openat64 openat2 creat mkdir mkdirat mknod mknodat s
 NEVER = """mount system popen pclose getpwnam getpwuid getpwnam_r getpwuid_r getpwent getgrnam
     getgrgid getgrnam_r getgrgid_r getgrent getgrouplist initgroups dlopen dlsym getaddrinfo
     gethostbyname setlocale iconv_open wordexp tmpnam mktemp tempnam strcpy strcat sprintf
-    vsprintf gets""".split()
+    vsprintf gets strerror strerror_r strerrordesc_np perror""".split()
 # The ends of processes are looked at in one place each of runtime and shim.
 REAP = re.compile(r"\b(?:waitpid|waitid|wait3|wait4)\s*\(|\b(?:SYS|__NR)_(?:waitid|wait4)\b")
 REAPERS = ("runtime/sys/process.cc", "shim/children.cc", "runtime/init/proc_contexts.cc")

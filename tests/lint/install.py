@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""What `meson install` puts where: the binary, the shim's link, manual pages, and the engines'
-configuration with this installation's path in it, the same that README.md shows.
+"""What `meson install` builds and puts where: the binary, stripped, the shim's link, manual pages,
+licences, and the engines' configuration with this installation's path in it, the same that README.md
+shows. Nothing of tests/ is built for it.
 
 usage: install.py BUILD-DIRECTORY
 """
@@ -15,6 +16,7 @@ import source
 
 PREFIX = "/usr/local"
 EXAMPLES = ("coracle.conf", "daemon.json", "containerd.toml")
+LICENCES = ("Apache-2.0", "GCC-exception-3.1", "GPL-3.0", "LGPL-2.1", "README", "RapidJSON", "musl")
 
 
 def installed(build, folder):
@@ -25,10 +27,10 @@ def installed(build, folder):
     return [] if done.returncode == 0 else done.stdout.splitlines()[-5:]
 
 
-def prefix_of(build):
+def options_of(build):
     done = subprocess.run(["meson", "introspect", "--buildoptions", build], text=True, check=True,
                           stdout=subprocess.PIPE)
-    return next(o["value"] for o in json.loads(done.stdout) if o["name"] == "prefix")
+    return {option["name"]: option["value"] for option in json.loads(done.stdout)}
 
 
 def binary(text, kind):
@@ -69,6 +71,39 @@ def others(folder, prefix):
                   ["the shim's link is missing"])
 
 
+def symbols(binary_path):
+    """Words if the file has a table of symbols: then it is not stripped."""
+    done = subprocess.run(["readelf", "--sections", "--wide", binary_path], text=True, check=False,
+                          capture_output=True)
+    if done.returncode:
+        return [done.stderr.strip()]
+    return ["%s is not stripped" % binary_path] if ".symtab" in done.stdout else []
+
+
+def licences(folder, prefix):
+    """Each text is there; the README among them names each of the others."""
+    place = "%s%s/share/licenses/coracle/" % (folder, prefix)
+    out = ["%s is not installed" % name for name in LICENCES if not os.path.exists(place + name)]
+    if out:
+        return out
+    with open(place + "README", encoding="utf-8") as file:
+        text = file.read()
+    return ["README does not name %s" % name for name in LICENCES
+            if name != "README" and name not in text]
+
+
+def needed_by_default(build):
+    """Every file that a plain `ninja`, and so `meson install`, makes or reads."""
+    done = subprocess.run(["ninja", "-C", build, "-t", "inputs", "all"], text=True, check=True,
+                          stdout=subprocess.PIPE)
+    return done.stdout.splitlines()
+
+
+def built_needlessly(files):
+    out = ["%s is built by default" % name for name in files if name.startswith("tests/")]
+    return out if files else ["nothing is built by default"]
+
+
 def unindented(text):
     return "".join(line[4:] if line.startswith("    ") else line for line in text.splitlines(True))
 
@@ -89,18 +124,30 @@ def self_test(tap):
     with tempfile.TemporaryDirectory() as empty:
         found = (len(examples(empty, PREFIX)), len(others(empty, PREFIX)),
                  len(not_in_readme("nothing", lambda name: "a = 1\n")),
-                 len(not_in_readme("x\n\n    a = 1\n", lambda name: "# why\na = 1\n")))
-    tap.add("self-test: what is missing is found", [] if found == (3, 4, 3, 0) else [repr(found)])
+                 len(not_in_readme("x\n\n    a = 1\n", lambda name: "# why\na = 1\n")),
+                 len(licences(empty, PREFIX)), len(symbols(empty)))
+    tap.add("self-test: what is missing is found",
+            [] if found == (3, 4, 3, 0, 7, 1) else [repr(found)])
+    made = built_needlessly(["../tests/a.cc", "runtime/coracle", "tests/unit/unit-spec"])
+    tap.add("self-test: a test program that is built by default is found",
+            [] if len(made) == 1 and "unit-spec" in made[0] else [repr(made)])
 
 
 def main():
     tap = source.Tap()
     self_test(tap)
-    prefix = prefix_of(sys.argv[1])
+    options = options_of(sys.argv[1])
+    prefix = options["prefix"]
     with tempfile.TemporaryDirectory(prefix="install-") as folder:
         tap.add("meson install", installed(sys.argv[1], folder))
         tap.add("the binary, its link and its manual pages", others(folder, prefix))
+        if options["strip"]:
+            tap.add("the binary is stripped", symbols("%s%s/bin/coracle" % (folder, prefix)))
+        else:
+            tap.skip("the binary is stripped", "this build was configured with strip=false")
+        tap.add("the licences of what is in it", licences(folder, prefix))
         tap.add("the engines' configuration", examples(folder, prefix))
+    tap.add("no test program is built for it", built_needlessly(needed_by_default(sys.argv[1])))
     tap.add("README.md shows the configuration as it is installed",
             not_in_readme(source.read("README.md"),
                           lambda name: source.read("tools/etc/%s.in" % name)))

@@ -61,7 +61,7 @@ TEST_CASE("make: a level that cannot be made leaves nothing behind") {
   tree.directory("a");
   tree.file("a/file");
   const std::string error = error_of([&] { cgroup::make(tree.mount, "/a/file/c", {}); });
-  CHECK(error == "cannot make cgroup /a/file/c: Not a directory");
+  CHECK(error == "cannot make cgroup /a/file/c: Not a directory (ENOTDIR)");
   const std::string long_name(300, 'x');
   CHECK(error_of([&] { cgroup::make(tree.mount, "/n/m/" + long_name, {}); }) != "");
   CHECK_FALSE(tree.exists("n"));
@@ -99,7 +99,7 @@ TEST_CASE("what somebody else makes has to be missing, or empty and thawed") {
         "container's cgroup is not empty: 1 process(es) found in /c");
   tree.file("file");
   CHECK(error_of([&] { cgroup::check_unused(tree.mount, "/file/c"); }) ==
-        "cannot open cgroup /file/c: Not a directory");
+        "cannot open cgroup /file/c: Not a directory (ENOTDIR)");
 }
 
 TEST_CASE("controllers that are there already cost one read") {
@@ -203,7 +203,7 @@ TEST_CASE("open_sub stays inside") {
   CHECK(cgroup::open_sub(c, "sub").path == "/c/sub");
   CHECK_THROWS_AS(cgroup::open_sub(c, "../outside"), spec::Error);
   CHECK(error_of([&] { cgroup::open_sub(c, "none"); }) ==
-        "cannot open cgroup /c/none: No such file or directory");
+        "cannot open cgroup /c/none: No such file or directory (ENOENT)");
   REQUIRE(::symlinkat("../outside", c.dir.get(), "link") == 0);
   CHECK_THROWS_AS(cgroup::open_sub(c, "link"), spec::Error);
 }
@@ -244,7 +244,8 @@ TEST_CASE("real: a controller and a limit") {
   REQUIRE(sys::read_file(c.dir, file.c_str(), text) == 0);
   CHECK(text == "4194304\n");
   CHECK(error_of([&] { cgroup::write_limit(c, file, "nonsense", 0); }) ==
-        "cannot write \"nonsense\" to " + file + " of cgroup " + c.path + ": Invalid argument");
+        "cannot write \"nonsense\" to " + file + " of cgroup " + c.path +
+            ": Invalid argument (EINVAL)");
   cgroup::write_limit(c, file, "nonsense", plan::kCgroupIgnoreInvalid);
   // Levels that we make have all there is.
   CHECK(error_of([&] {

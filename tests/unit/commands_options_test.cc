@@ -8,6 +8,7 @@
 #include "runtime/commands/options.h"
 #include "spec/error.h"
 
+using coracle::commands::choices;
 using coracle::commands::Command;
 using coracle::commands::kCommands;
 using coracle::commands::kGlobalOptions;
@@ -26,6 +27,7 @@ struct Sample {
   bool force = false;
   std::optional<bool> maybe;
   std::string_view file;
+  std::string_view format = "text";
   uint32_t number = 0;
   Words words;
   std::vector<uint32_t> numbers;
@@ -35,6 +37,7 @@ constexpr Option kTable[] = {
     option<&Sample::force>("force", 'f', nullptr, "x"),
     option<&Sample::maybe>("maybe", 0, nullptr, "x"),
     option<&Sample::file>("pid-file", 'p', "FILE", "x"),
+    option<&Sample::format>("format", 0, "text|json|table", "x"),
     option<&Sample::number>("number", 'n', "N", "x"),
     option<&Sample::words>("env", 'e', "WORD", "x"),
     option<&Sample::numbers>("gid", 'g', "GID", "x"),
@@ -114,6 +117,17 @@ TEST_CASE("options: lists and numbers") {
     CAPTURE(bad);
     CHECK(failure({"--number", bad}) == "option --number: expected a number");
   }
+}
+
+TEST_CASE("options: one of the values that the table lists") {
+  CHECK(parse({}).sample.format == "text");
+  CHECK(parse({"--format", "json"}).sample.format == "json");
+  CHECK(parse({"--format=json", "--format="}).sample.format == "json");  // "": as it was
+  CHECK(failure({"--format", "xml"}) ==
+        "option --format: expected text, json or table, not \"xml\"");
+  CHECK(failure({"--format", "text|json"}).find("expected") != std::string::npos);
+  CHECK(choices("text|json|table") == Words{"text", "json", "table"});
+  CHECK(choices("FILE").empty());
 }
 
 TEST_CASE("options: mixed with arguments, unless the first argument ends them") {

@@ -116,7 +116,7 @@ TEST_CASE("criu session: a refusal is told with the reasons of answer and log") 
   const std::string words = bench.outcome(Kind::kDump);
   CHECK(words ==
         "criu failed to dump: the answer's reason; mnt: the first reason; net: the last "
-        "reason (Invalid argument) (log: " +
+        "reason: Invalid argument (EINVAL) (log: " +
             bench.log + ")");
   CHECK(has(bench.outcome(Kind::kRestore), "criu failed to restore: "));
 }

@@ -119,8 +119,9 @@ TEST_CASE("poststop warns and goes on") {
   CHECK(r.error == "");
   REQUIRE(r.warnings.size() == 2);
   CHECK(r.warnings[0] == "error running poststop hook #0: " + bad + ": exit status 3");
-  CHECK(r.warnings[1] ==
-        "error running poststop hook #1: /no/such/hook: execve: No such file or directory");
+  CHECK(
+      r.warnings[1] ==
+      "error running poststop hook #1: /no/such/hook: execve: No such file or directory (ENOENT)");
   CHECK(b.read("after-ran") == "");
 }
 
@@ -133,11 +134,12 @@ TEST_CASE("a program that is missing, not executable, or no program") {
     REQUIRE(sys::write_all(out, "\x01\x02\x03\x04") == 0);
   }
   CHECK(run(b, {hook("/no/such/hook")}).error ==
-        "error running createRuntime hook #0: /no/such/hook: execve: No such file or directory");
+        "error running createRuntime hook #0: /no/such/hook: execve: No such file or directory "
+        "(ENOENT)");
   CHECK(run(b, {hook(plain)}).error ==
-        "error running createRuntime hook #0: " + plain + ": execve: Permission denied");
+        "error running createRuntime hook #0: " + plain + ": execve: Permission denied (EACCES)");
   CHECK(run(b, {hook(junk)}).error ==
-        "error running createRuntime hook #0: " + junk + ": execve: Exec format error");
+        "error running createRuntime hook #0: " + junk + ": execve: Exec format error (ENOEXEC)");
   CHECK(waitpid(-1, nullptr, WNOHANG) == -1);  // nothing is left to be waited for
 }
 

@@ -247,15 +247,16 @@ TEST_CASE("unified comes last and is written line by line") {
   CHECK(error_of(r, {"memory"}) ==
         "linux.resources.unified[\"io.max\"]: unified resource \"io.max\" can't be set: "
         "controller \"io\" not available");
-  for (const char* key : {"memory/max", "memory", ".max", "memory.", "cgroup.procs",
-                          "cgroup.threads", "cgroup.kill"}) {
+  for (const char* key :
+       {"memory/max", "memory", ".max", "memory.", "cgroup.procs", "cgroup.threads", "cgroup.kill",
+        "cgroup.freeze", "memory.pressure", "memory.reclaim", "memory.events.local"}) {
     spec::LinuxResources bad;
     bad.unified = {{key, "1"}};
     INFO(key);
     CHECK(error_of(bad).find("linux.resources.unified[") == 0);
   }
   spec::LinuxResources core;
-  core.unified = {{"cgroup.max.depth", "3"}, {"memory.pressure", "some 150000 1000000"}};
+  core.unified = {{"cgroup.max.depth", "3"}, {"cgroup.max.descendants", "9"}};
   CHECK(writes(core, {}).size() == 2);
 }
 

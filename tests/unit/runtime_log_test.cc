@@ -79,6 +79,23 @@ TEST_CASE("log: without a file a failure is said once") {
   CHECK(standard_error_of(dir, [] { log::failure("it broke"); }) == "it broke\n");
 }
 
+TEST_CASE("log: without a file and with JSON, stderr gets the record") {
+  TemporaryDirectory dir;
+  const std::string printed = standard_error_of(dir, [] {
+    log::configure({"", true});
+    log::failure("it\nbroke");
+  });
+  CHECK(printed.starts_with("{\"level\":\"error\",\"msg\":\"it\\nbroke\",\"time\":\"20"));
+  CHECK(count(printed, '\n') == 1);
+}
+
+TEST_CASE("log: nothing in a failure's words steers the terminal") {
+  TemporaryDirectory dir;
+  const std::string printed =
+      standard_error_of(dir, [] { log::failure("a\nb\x1b[31m\x7f \xc2\x9b \xc3\xa4 \xff \"\\"); });
+  CHECK(printed == "a\\x0ab\\x1b[31m\\x7f \\xc2\\x9b \xc3\xa4 \\xff \"\\\n");
+}
+
 TEST_CASE("log: a failure is told even if the log cannot be written") {
   TemporaryDirectory dir;
   std::string printed = standard_error_of(dir, [&] {
