@@ -29,6 +29,10 @@ long hand_over(Context& c, const void* payload, long fd) {
   return r < 0 ? fail(c, Call::k_sendmsg, r) : 0;
 }
 
+void warn(Context& c, const void* payload, long error) {
+  send_message(c, plan::MessageKind::kWarning, step_of(c, payload), error);
+}
+
 // The machine's own /dev/null (char 1:3) must not change hands.
 static bool is_null(const struct stat& st) {
   return is_char_device(st.st_mode) && st.st_rdev == (1 << 8 | 3);

@@ -19,6 +19,11 @@ long set_attr(Context& c, long mount, uint64_t attr, unsigned flags);
 // Puts the tree onto the target's fd.
 long attach(Context& c, long tree, long target);
 
+inline constexpr int kDetach = 2;  // MNT_DETACH (umount2(2); in no kernel header)
+
+// A new tmpfs with MOUNT_ATTR_* `attrs`. `label`: SELinux context, or null.
+long new_tmpfs(Context& c, const char* label, uint64_t attrs);
+
 // A new empty tmpfs, read-only and without devices, programs or set-id bits, to hide things under.
 // `label`: SELinux context, or null.
 long empty_tmpfs(Context& c, const char* label);

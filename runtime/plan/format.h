@@ -48,6 +48,8 @@ namespace coracle::plan {
   X(MountTree, "bind mount")              \
   X(Remount, "remount")                   \
   X(MakeDir, "mkdir")                     \
+  X(HostNodes, "make devices")            \
+  X(CloneNodes, "clone devices")          \
   X(MakeNode, "device")                   \
   X(MakeSymlink, "symlink")               \
   X(MaskPath, "mask path")                \

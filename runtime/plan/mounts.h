@@ -73,6 +73,11 @@ void add_late_readonly(Draft& d);
 
 // The paths of the devices that add_devices makes, default and configured ones.
 std::vector<std::string> device_paths(const spec::Spec& spec);
+// Reads the default devices and linux.devices into d.devices, none if /dev is the host's; throws
+// for what no node can be made of.
+void read_devices(Draft& d);
+// In a user namespace: the nodes made by the parent, where that has the right to.
+void add_host_nodes(Draft& d);
 // Default and configured devices, links, ptmx; nothing if /dev is the host's.
 void add_devices(Draft& d);
 

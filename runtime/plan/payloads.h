@@ -226,14 +226,40 @@ struct MakeDir {
   Ref path;
   uint32_t mode;
 };
-struct MakeNode {  // mknodat below the root; an existing node of the same kind and number is fine
+struct HostNode {
+  uint32_t mode;  // S_IFCHR|S_IFBLK | permissions
+  uint32_t major;
+  uint32_t minor;
+  uint32_t uid;  // the host's ids; kNoId: as made
+  uint32_t gid;
+};
+inline constexpr uint32_t kNoId = UINT32_MAX;
+// Only the first user namespace may make devices (mknod(2)): for a container in another one the
+// parent makes them, named "0", "1", ..., in a tmpfs that no path leads to.
+struct HostNodes {
+  List nodes;  // HostNode
+  Slot slot;   // the tmpfs
+  Ref label;   // SELinux context, or none
+};
+struct CloneNodes {  // the init: a detached clone of each node of HostNodes, then the tmpfs goes
+  Slot slot;
+  List nodes;  // Slot; one that the parent was not allowed to make stays empty
+};
+// mknodat below the root; an existing node of the same kind and number is fine. Where that is
+// forbidden, the tree in `tree` is bound there, or the host's node of that name.
+struct MakeNode {
   Ref path;
   uint32_t mode;  // S_IFCHR|S_IFBLK|S_IFIFO | permissions
   uint32_t major;
   uint32_t minor;
   uint32_t uid;
   uint32_t gid;
+  Slot tree;       // from CloneNodes, or none
+  uint32_t asked;  // kNode*: what the host's own node must have too, else there is a warning
 };
+inline constexpr uint32_t kNodeMode = 1;
+inline constexpr uint32_t kNodeUid = 2;
+inline constexpr uint32_t kNodeGid = 4;
 struct MakeSymlink {
   Ref path;
   Ref points_to;

@@ -65,6 +65,12 @@ struct LimitWrite {
   std::string origin;  // JSON path
 };
 
+// One node of /dev.
+struct PlannedDevice {
+  std::string origin;  // JSON path; "" for a default device
+  MakeNode node;
+};
+
 // Everything a builder of a part needs; each add_* function appends its steps.
 struct Draft {
   Builder b;
@@ -78,7 +84,9 @@ struct Draft {
   bool new_userns = false;    // the container gets a user namespace of its own (new or joined)
   bool parent_mounts = true;  // the parent may clone host mounts (false: rootless, the init does)
   bool running = false;       // mounts for a container that runs already (hot_mounts.cc)
-  std::vector<PlannedMount> mounts;  // spec.mounts, read once by add_sources
+  std::vector<PlannedMount> mounts;    // spec.mounts, read once by add_sources
+  std::vector<PlannedDevice> devices;  // default and configured ones, read by add_sources
+  Slot host_nodes = kNoSlot;           // where the parent makes them; kNoSlot: the init does
   std::vector<LimitWrite> late_limits;
 };
 

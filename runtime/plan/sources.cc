@@ -325,7 +325,9 @@ static void read_mounts_with_maps(Draft& d) {
 
 void add_sources(Draft& d) {
   read_mounts_with_maps(d);
+  read_devices(d);
   if (d.parent_mounts) open_trees(d, Actor::kParent);
+  add_host_nodes(d);
 }
 
 void read_mounts_of_running(Draft& d) {
