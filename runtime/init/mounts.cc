@@ -68,6 +68,25 @@ long run(Context& c, const plan::OpenTree& p) {
   return 0;
 }
 
+// ---- a mount at "/"
+// ------------------------------------------------------------------------------
+
+// From now on it is what all paths of the container begin at, what hooks find as their working
+// directory, and what the pivot makes the root.
+static long become_root(Context& c, long mount) {
+  const long root = syscall(__NR_fcntl, mount, F_DUPFD_CLOEXEC, 0);
+  if (root < 0) return fail(c, Call::k_dup, root);
+  done_with(c, c.root);
+  c.root = static_cast<int>(root);
+  const long r = syscall(__NR_fchdir, root);
+  return r < 0 ? fail(c, Call::k_chdir, r) : 0;
+}
+
+static long attach_below(Context& c, long mount, const char* path, long target) {
+  const long r = attach(c, mount, target);
+  return r == 0 && equal(path, "/", 2) ? become_root(c, mount) : r;
+}
+
 // ---- MountFs ---------------------------------------------------------------------------------
 
 static long set_option(Context& c, long fs, const char* key, const char* value, uint32_t index) {
@@ -166,7 +185,7 @@ long run(Context& c, const plan::MountFs& p) {
   if (target.fd < 0) return target.fd;
   long fs = -1;
   const long mount = open_mount(c, p, target, fs);
-  const long r = mount < 0 ? mount : attach(c, mount, target.fd);
+  const long r = mount < 0 ? mount : attach_below(c, mount, c.str(p.target), target.fd);
   done_with(c, target.fd, fs, mount);
   return r;
 }
@@ -219,7 +238,7 @@ static long mount_tree(Context& c, const plan::MountTree& p, long tree) {
     target = open_target(c, path, p.flags, directory ? Missing::kDirectory : Missing::kFile);
   }
   if (target.fd < 0) return target.fd;
-  const long r = attach(c, tree, target.fd);
+  const long r = attach_below(c, tree, path, target.fd);
   done_with(c, target.fd);
   return r;
 }

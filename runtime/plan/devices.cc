@@ -26,9 +26,12 @@ static constexpr char kPtmx[] = "/dev/ptmx";
 
 // A /dev that is bound from the host has all it needs, and is not ours to fill.
 static bool dev_is_bound(const Draft& d) {
-  for (const PlannedMount& m : d.mounts)
-    if (m.target == "/dev" && m.options.bind) return true;
-  return false;
+  bool bound = false;
+  for (const PlannedMount& m : d.mounts) {
+    if (m.target == "/dev" && m.options.bind) bound = true;
+    if (m.new_root) bound = false;  // hidden with the root before
+  }
+  return bound;
 }
 
 static bool is_configured(const Draft& d, std::string_view path) {

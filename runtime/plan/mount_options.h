@@ -71,6 +71,7 @@ std::vector<std::string_view> known_mount_options();
 struct PlannedMount {
   MountOptions options;
   std::string target;       // absolute, without "." and ".." and double slashes
+  bool new_root = false;    // mounted on "/": hides all before it, paths begin at it from then on
   std::string origin;       // "mounts[3]"
   Slot tree = kNoSlot;      // bind: the detached source
   Slot userns = kNoSlot;    // idmapped: its user namespace

@@ -4,6 +4,8 @@
 
 #include <linux/mount.h>
 
+#include <utility>
+
 #include "spec/annotations.h"
 #include "spec/error.h"
 #include "spec/ids.h"
@@ -14,6 +16,7 @@ namespace coracle::plan {
 using spec::cat;
 
 static bool below(std::string_view path, std::string_view directory) {
+  if (directory == "/") return path != directory;
   return path.size() > directory.size() && path.substr(0, directory.size()) == directory &&
          path[directory.size()] == '/';
 }
@@ -26,12 +29,21 @@ static bool wants_readonly(const MountOptions& o) {
   return (all.set & MOUNT_ATTR_RDONLY) != 0;
 }
 
+// The end of those mounts, from `index` on, whose paths begin at the same root.
+static size_t end_of_root(const Draft& d, size_t index) {
+  do ++index;
+  while (index < d.mounts.size() && !d.mounts[index].new_root);
+  return index;
+}
+
 // Something is still to be made in it: mount points, device nodes, /dev/console.
 static bool is_filled_later(const Draft& d, size_t index) {
   const std::string& target = d.mounts[index].target;
-  if (target == "/dev") return true;
-  for (size_t i = index + 1; i < d.mounts.size(); ++i)
+  const size_t end = end_of_root(d, index);
+  for (size_t i = index + 1; i < end; ++i)
     if (below(d.mounts[i].target, target)) return true;
+  if (end < d.mounts.size()) return false;
+  if (target == "/dev" || target == "/") return true;
   for (const spec::LinuxDevice& device : d.spec.linux->devices)
     if (below(clean_path(device.path), target)) return true;
   return false;
@@ -138,7 +150,7 @@ static bool is_surely_missing(const Draft& d, size_t index) {
   const std::string_view parent = target.substr(0, target.rfind('/'));
   bool missing = false;
   for (size_t i = 0; i < index; ++i) {
-    if (d.mounts[i].target == target) missing = false;
+    if (d.mounts[i].target == target || d.mounts[i].new_root) missing = false;
     if (d.mounts[i].target != parent) continue;
     missing = d.spec.mounts[i].type == "tmpfs" && d.mounts[i].source.empty() &&
               !d.mounts[i].options.copy_up && !d.mounts[i].options.remount;
@@ -160,6 +172,7 @@ static void add_fs(Draft& d, size_t index) {
     attrs.change({MOUNT_ATTR_RDONLY, 0}, false);
   }
   for (const PropagationOption& p : m.options.propagation) attrs.propagate(p.flag, false);
+  unshare_root(d, m, attrs);
 
   MountFs step{};
   step.fstype = d.b.str(is_cgroup(mount) ? "cgroup2" : mount.type);
@@ -203,9 +216,21 @@ static void add_change(Draft& d, size_t index) {
   d.b.init(m.origin, Remount{d.b.str(m.target), attrs.into(d.b), d.b.list(options)});
 }
 
+// tmpfs mounts that had to be writable until everything below them was made.
+static void make_readonly(Draft& d, size_t begin, size_t end) {
+  for (size_t i = begin; i < end; ++i) {
+    if (!is_late_readonly(d, i)) continue;
+    AttrList attrs;
+    attrs.change({MOUNT_ATTR_RDONLY, 0}, false);
+    d.b.init(d.mounts[i].origin, Remount{d.b.str(d.mounts[i].target), attrs.into(d.b), {0, 0}});
+  }
+}
+
 void add_mounts(Draft& d) {
+  size_t root = 0;  // since where paths begin at this root
   for (size_t i = 0; i < d.mounts.size(); ++i) {
     PlannedMount& m = d.mounts[i];
+    if (m.new_root) make_readonly(d, std::exchange(root, i), i);
     if (!m.source.empty()) {
       add_clone_of(d, m);
     } else if (m.options.remount || d.spec.mounts[i].type.empty()) {
@@ -217,12 +242,9 @@ void add_mounts(Draft& d) {
 }
 
 void add_late_readonly(Draft& d) {
-  for (size_t i = 0; i < d.mounts.size(); ++i) {
-    if (!is_late_readonly(d, i)) continue;
-    AttrList attrs;
-    attrs.change({MOUNT_ATTR_RDONLY, 0}, false);
-    d.b.init(d.mounts[i].origin, Remount{d.b.str(d.mounts[i].target), attrs.into(d.b), {0, 0}});
-  }
+  size_t root = 0;
+  while (end_of_root(d, root) < d.mounts.size()) root = end_of_root(d, root);
+  make_readonly(d, root, d.mounts.size());
 }
 
 }  // namespace coracle::plan

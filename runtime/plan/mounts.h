@@ -50,6 +50,10 @@ void open_trees(Draft& d, Actor actor);
 bool clones_in_turn(const Draft& d);
 // Every bind says private itself, so the host's mounts may be made that once and for all.
 bool all_binds_are_private(const Draft& d);
+// The options end with shared or rshared.
+bool is_shared(const PlannedMount& m);
+// pivot_root(2) refuses a shared root: a mount at "/" becomes shared behind it (RootAttr).
+void unshare_root(const Draft& d, const PlannedMount& m, AttrList& attrs);
 // `more`: kTree* beyond what the options say.
 void open_source(Draft& d, PlannedMount& m, Actor actor, uint32_t more);
 // The source is the container's own: cloned at its turn, by the init.

@@ -77,9 +77,10 @@ static bool is_emulated_by_lxcfs(std::string_view path) {
   return false;
 }
 
-static void check_target(const spec::Mount& mount, const PlannedMount& m) {
+static void check_target(const Draft& d, const spec::Mount& mount, const PlannedMount& m) {
   const std::string path = cat(m.origin, ".destination");
-  if (m.target == "/") throw Error::at(path, "the container's root is not a place for a mount");
+  if (m.target == "/" && d.running)
+    throw Error::at(path, "the root of a running container is not a place for a mount");
   if (m.target == "/proc" && !m.options.bind && !m.options.remount && mount.type != "proc")
     throw Error::at(path, cat("/proc takes a mount of type proc, not ", spec::quoted(mount.type)));
   if (m.target.rfind("/proc/", 0) == 0 && !is_emulated_by_lxcfs(m.target))
@@ -127,8 +128,10 @@ void read_mounts(Draft& d) {
       d.warnings.push_back(cat(m.origin, ".options: ", spec::quoted(option.key),
                                " is for file systems; a bind mount has none of its own: ignored"));
     m.target = target_of(d, mount, m.origin);
-    check_target(mount, m);
+    check_target(d, mount, m);
     check_type(mount, m);
+    m.new_root = m.target == "/" &&
+                 (is_clone(mount, m.options) || (!m.options.remount && !mount.type.empty()));
     if (!is_clone(mount, m.options)) continue;
     m.source = absolute_source(d, mount.source);
     m.inside = inside_rootfs(d, m.source);
@@ -242,6 +245,19 @@ static void idmap_attr(const PlannedMount& m, AttrList& attrs) {
   if (m.userns != kNoSlot) attrs.idmap(m.userns, m.options.rbind && m.options.idmap_recursive);
 }
 
+bool is_shared(const PlannedMount& m) {
+  return !m.options.propagation.empty() && m.options.propagation.back().flag == MS_SHARED;
+}
+
+void unshare_root(const Draft& d, const PlannedMount& m, AttrList& attrs) {
+  if (!m.new_root) return;
+  if (is_shared(m)) {
+    attrs.propagate(MS_SLAVE, false);  // not private: it may be somebody's slave as well
+  } else if (root_propagation(d).flag == MS_SHARED) {
+    attrs.propagate(MS_PRIVATE, false);  // the clone may be a peer of the host's mount
+  }
+}
+
 static AttrList clone_attrs(const Draft& d, const PlannedMount& m, bool idmap) {
   const bool rec = m.options.rbind;  // else the clone is a single mount
   AttrList attrs;
@@ -253,6 +269,7 @@ static AttrList clone_attrs(const Draft& d, const PlannedMount& m, bool idmap) {
   if (all_binds_are_private(d)) return attrs;
   for (const PropagationOption& p : m.options.propagation)
     attrs.propagate(p.flag, rec && p.recursive);
+  unshare_root(d, m, attrs);
   return attrs;
 }
 

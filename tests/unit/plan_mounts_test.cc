@@ -274,9 +274,31 @@ TEST_CASE("mounts: below /proc only what lxcfs emulates") {
   bind.mount("bind", "/proc", "/proc", {"rbind"});
   View v = bind.plan();
   CHECK(nth<MountTree>(v).flags == (kMountMustBeProc | kMountNoSymlinks));
-  Bench root;
-  root.mount("tmpfs", "tmpfs", "/..");
-  CHECK(root.error() == "mounts[0].destination: the container's root is not a place for a mount");
+}
+
+TEST_CASE("mounts: at /: what it hides is finished before, it is shared only behind the pivot") {
+  Bench b;
+  b.mount("tmpfs", "tmpfs", "/a", {"ro"});
+  b.mount("bind", "/x", "/a/b", {"bind"});
+  b.mount("tmpfs", "tmpfs", "/..", {"ro", "shared"});
+  b.mount("bind", "/y", "/c", {"bind"});
+  View v = b.plan();
+  CHECK(count(v, Op::kRemount) == 2);
+  CHECK(order(v).find("MountFs OpenTree MountTree Remount MountFs OpenTree MountTree MakeNode") !=
+        std::string::npos);
+  CHECK(v.str(nth<Remount>(v, 0).target) == "/a");
+  CHECK(v.str(nth<Remount>(v, 1).target) == "/");
+  CHECK(attrs(v, nth<MountFs>(v, 1).attrs) == spec::cat("0/0/", MS_SHARED, " 0/0/", MS_SLAVE, " "));
+  CHECK(attrs(v, nth<RootAttr>(v).attrs) == spec::cat("0/0/", MS_SHARED, " "));
+  CHECK(count(v, Op::kMakeNode) == 6);  // a /dev bound before it would be hidden, too
+
+  Bench running;
+  running.mount("tmpfs", "tmpfs", "/");
+  Draft d{{}, running.spec, running.request, running.host, running.warnings};
+  d.running = true;
+  CHECK_THROWS_WITH(read_mounts(d),
+                    "mounts[0].destination: the root of a running container is not a place for a "
+                    "mount");
 }
 
 TEST_CASE("mounts: idmapped mounts share user namespaces of equal maps") {
