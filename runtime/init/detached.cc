@@ -78,6 +78,14 @@ long empty_tmpfs(Context& c, const char* label) {
                    MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
+long take_away(Context& c, long scratch) {
+  long r = syscall(__NR_fchdir, scratch);
+  if (r >= 0) r = syscall(__NR_umount2, ".", kDetach);
+  if (r < 0) return fail(c, Call::k_umount, r);
+  r = syscall(__NR_fchdir, c.root);
+  return r < 0 ? fail(c, Call::k_chdir, r) : 0;
+}
+
 // Each read(2) gives one message, "e tmpfs: Bad value for 'size'"; the first error tells most.
 void take_log(Context& c, long fs) {
   char message[256];

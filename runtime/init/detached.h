@@ -31,6 +31,13 @@ long empty_tmpfs(Context& c, const char* label);
 // The kernel's explanation of a failing fsopen/fsconfig/fspick context, into c.text.
 void take_log(Context& c, long fs);
 
+// Takes a tmpfs that lies on the container's root away again, before anyone else (a hook) sees this
+// mount namespace; the working directory is the root's then.
+long take_away(Context& c, long scratch);
+
+// The mount of a MountFs by mount(2), detached. `mode`: permissions for its root, or -1.
+long mount_by_page(Context& c, const plan::MountFs& p, long mode);
+
 // Closes up to three fds; negative ones are none. In the init itself they stay open as long as they
 // are few: one close_range(2) in PreserveFds takes them all, where closing one by one makes a fifth
 // of the init's system calls.

@@ -160,15 +160,6 @@ static long clone_nodes(Context& c, plan::List nodes, long dir) {
   return 0;
 }
 
-// Taken away again before anyone else (a hook) sees this mount namespace.
-static long detach(Context& c, long dir) {
-  long r = syscall(__NR_fchdir, dir);
-  if (r >= 0) r = syscall(__NR_umount2, ".", kDetach);
-  if (r < 0) return fail(c, Call::k_umount, r);
-  r = syscall(__NR_fchdir, c.root);
-  return r < 0 ? fail(c, Call::k_chdir, r) : 0;
-}
-
 // Before Linux 6.15 only what is mounted can be cloned: for that moment the tmpfs lies on top of
 // the container's root, where no look-up of ours comes by.
 long run(Context& c, const plan::CloneNodes& p) {
@@ -176,7 +167,7 @@ long run(Context& c, const plan::CloneNodes& p) {
   long r = attach(c, dir, c.root);
   if (r < 0) return r;
   r = clone_nodes(c, p.nodes, dir);
-  if (r == 0) r = detach(c, dir);
+  if (r == 0) r = take_away(c, dir);
   done_with(c, dir);
   c.fd(p.slot) = -1;
   return r;

@@ -89,19 +89,44 @@ static long attach_below(Context& c, long mount, const char* path, long target) 
 
 // ---- MountFs ---------------------------------------------------------------------------------
 
+static constexpr char kOption[] = "option ";
+
+static long refused(Context& c, long fs, const char* key, long error, uint32_t index) {
+  detail(c).put(kOption).put(key);  // in case the kernel has no words of its own
+  take_log(c, fs);
+  return fail(c, Call::k_fsconfig, error, index);
+}
+
 static long set_option(Context& c, long fs, const char* key, const char* value, uint32_t index) {
   const long r = value != nullptr ? syscall(__NR_fsconfig, fs, FSCONFIG_SET_STRING, key, value, 0)
                                   : syscall(__NR_fsconfig, fs, FSCONFIG_SET_FLAG, key, 0, 0);
+  return r < 0 ? refused(c, fs, key, r, index) : 0;
+}
+
+static long set_path_by(long fs, const char* key, const char* path, unsigned flags, long& opened) {
+  opened = syscall(__NR_openat, AT_FDCWD, path, flags | O_DIRECTORY | O_CLOEXEC);
+  if (opened < 0) return opened;
+  const long r = syscall(__NR_fsconfig, fs, FSCONFIG_SET_FD, key, 0, opened);
+  close_fd(opened);
+  return r;
+}
+
+// A host path, as those in the options are. EBADF: a kernel that takes no O_PATH descriptor here.
+static long set_path(Context& c, long fs, const char* key, const char* path, uint32_t index) {
+  long opened = -1;
+  long r = set_path_by(fs, key, path, O_PATH, opened);
+  if (r == -EBADF) r = set_path_by(fs, key, path, O_RDONLY, opened);
   if (r >= 0) return 0;
-  detail(c).put("option ").put(key);  // in case the kernel has no words of its own
-  take_log(c, fs);
-  return fail(c, Call::k_fsconfig, r, index);
+  if (opened >= 0) return refused(c, fs, key, r, index);
+  detail(c).put(key).put(": ").put(path);
+  return fail(c, Call::k_open, r, index);
 }
 
 static long set_options(Context& c, long fs, plan::List options) {
   for (uint32_t i = 0; i < options.count; ++i) {
     const plan::FsOption& o = c.list<plan::FsOption>(options)[i];
-    const long r = set_option(c, fs, c.str(o.key), c.str(o.value), i);
+    const long r = o.path != 0 ? set_path(c, fs, c.str(o.key), c.str(o.value), i)
+                               : set_option(c, fs, c.str(o.key), c.str(o.value), i);
     if (r < 0) return r;
   }
   return 0;
@@ -125,20 +150,44 @@ static long keep_mode(Context& c, long fs, long target) {
   return set_option(c, fs, "mode", mode, UINT32_MAX);
 }
 
+static bool keeps_mode(const plan::MountFs& p, const Target& target) {
+  return (p.flags & plan::kMountKeepMode) != 0 && target.existed;
+}
+
 static long configure(Context& c, const plan::MountFs& p, long fs, const Target& target) {
   long r = 0;
   if (p.source.off != 0) r = set_option(c, fs, "source", c.str(p.source), UINT32_MAX);
   if (r == 0) r = set_options(c, fs, p.options);
-  if (r == 0 && (p.flags & plan::kMountKeepMode) != 0 && target.existed)
-    r = keep_mode(c, fs, target.fd);
+  if (r == 0 && keeps_mode(p, target)) r = keep_mode(c, fs, target.fd);
   return r == 0 ? finish_options(c, fs, FSCONFIG_CMD_CREATE) : r;
 }
 
-static long new_mount(Context& c, const plan::MountFs& p, long fs, const Target& target) {
-  long r = configure(c, p, fs, target);
+// Both ways refused it: what fsconfig(2) said tells more than the errno of mount(2), if the kernel
+// had words of its own.
+static long mount_otherwise(Context& c, const plan::MountFs& p, const Target& target) {
+  char said[sizeof(c.text)];
+  Line{said, sizeof(said)}.put(c.text);
+  const bool words = c.text[0] != '\0' && !equal(c.text, kOption, sizeof(kOption) - 1);
+  const Kind kind = kind_of(target.fd);
+  const bool keeps = keeps_mode(p, target) && kind.error == 0;
+  const long mount = mount_by_page(c, p, keeps ? static_cast<long>(kind.permissions) : -1);
+  if (mount != -EINVAL || c.call != Call::k_mount || !words) return mount;
+  detail(c).put(said);
+  return fail(c, Call::k_fsconfig, mount);
+}
+
+static long create_mount(Context& c, const plan::MountFs& p, long fs, const Target& target) {
+  const long r = configure(c, p, fs, target);
+  if (r == -EINVAL && p.page.off != 0) return mount_otherwise(c, p, target);
   if (r < 0) return r;
   const long mount = syscall(__NR_fsmount, fs, FSMOUNT_CLOEXEC, p.mount_attrs);
-  if (mount < 0) return fail(c, Call::k_fsmount, mount);
+  return mount < 0 ? fail(c, Call::k_fsmount, mount) : mount;
+}
+
+static long new_mount(Context& c, const plan::MountFs& p, long fs, const Target& target) {
+  const long mount = create_mount(c, p, fs, target);
+  if (mount < 0) return mount;
+  long r = 0;
   if ((p.flags & plan::kMountCopyUp) != 0) r = copy_up(c, target.fd, mount);
   if (r == 0) r = set_attrs(c, mount, p.attrs);
   if (r == 0) return mount;

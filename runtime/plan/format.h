@@ -153,6 +153,7 @@ enum class MessageKind : uint8_t { kGo = 1, kReached, kWarning, kFailure, kDescr
   X(fspick)              \
   X(open_tree)           \
   X(move_mount)          \
+  X(mount)               \
   X(mount_setattr)       \
   X(mkdir)               \
   X(mknod)               \

@@ -37,6 +37,9 @@ struct PropagationOption {
   bool recursive;
 };
 
+// What fsconfig(2) takes of a string.
+inline constexpr size_t kLongestValue = 255;
+
 struct DataOption {  // "key" or "key=value", as fsconfig(2) takes it
   std::string key;
   std::optional<std::string> value;

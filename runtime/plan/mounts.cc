@@ -55,80 +55,6 @@ static bool is_late_readonly(const Draft& d, size_t index) {
          is_filled_later(d, index);
 }
 
-static bool has_key(const std::vector<DataOption>& data, std::string_view key) {
-  for (const DataOption& option : data)
-    if (option.key == key) return true;
-  return false;
-}
-
-// Superblock flags as fsconfig(2) names them; the last of a pair decides.
-static std::vector<std::string_view> settle_super(const MountOptions& o, bool remount) {
-  std::vector<std::string_view> out;
-  auto drop = [&out](std::string_view name) {
-    for (size_t i = 0; i < out.size(); ++i)
-      if (out[i] == name) out.erase(out.begin() + static_cast<std::ptrdiff_t>(i--));
-  };
-  static constexpr std::pair<std::string_view, std::string_view> kPairs[] = {
-      {"sync", "async"}, {"lazytime", "nolazytime"}, {"mand", "nomand"}};
-  for (std::string_view flag : o.super) {
-    bool off = false;
-    drop(flag);
-    for (const auto& [set, clear] : kPairs) {
-      if (flag == clear) drop(set);
-      if (flag == set) drop(clear);
-      off |= flag == clear;
-    }
-    if (!off || remount) out.push_back(flag);  // off is how a new file system begins
-  }
-  return out;
-}
-
-// SELinux: the file systems that carry labels get the container's (config-linux.md, mountLabel).
-static std::string_view label_key(const Draft& d, const spec::Mount& mount) {
-  if (d.spec.linux->mountLabel.empty() || !d.host.selinux) return "";
-  for (std::string_view type : {"proc", "sysfs", "mqueue", "cgroup", "cgroup2"})
-    if (mount.type == type) return "";
-  const std::string_view key = spec::find(d.spec.annotations, spec::kMountContextType);
-  return key.empty() ? std::string_view("context") : key;
-}
-
-static FsOption fs_option(Draft& d, std::string_view key, const std::optional<std::string>& value) {
-  return {d.b.str(key), value ? d.b.str(*value) : Ref{0}};
-}
-
-// The kernel, which reads them as ids of the container's user namespace, would only say EINVAL.
-static void check_owner(const Draft& d, const DataOption& option, const std::string& origin) {
-  const bool uid = option.key == "uid";
-  if (!d.new_userns || (!uid && option.key != "gid") || !option.value) return;
-  const auto& mappings = uid ? d.spec.linux->uidMappings : d.spec.linux->gidMappings;
-  const auto id = spec::parse_number(*option.value, UINT32_MAX);
-  if (!id || mappings.empty() || is_mapped(mappings, static_cast<uint32_t>(*id))) return;
-  throw spec::Error::at(cat(origin, ".options"),
-                        cat(option.key, "=", *option.value, " is not mapped by linux.", option.key,
-                            "Mappings: map it, or leave this option out"));
-}
-
-static std::vector<FsOption> fs_options(Draft& d, const spec::Mount& mount, const MountOptions& o,
-                                        const std::string& origin) {
-  std::vector<FsOption> out;
-  // A device that cannot be written must not be asked to (a read-only mount of a writable
-  // superblock is enough for everything that lives in memory).
-  if (wants_readonly(o) && mount.source.substr(0, 1) == "/")
-    out.push_back(fs_option(d, "ro", std::nullopt));
-  for (std::string_view flag : settle_super(o, false))
-    out.push_back(fs_option(d, flag, std::nullopt));
-  for (const DataOption& option : o.data) {
-    // Every devpts is an instance of its own since Linux 4.7.
-    if (mount.type == "devpts" && option.key == "newinstance") continue;
-    check_owner(d, option, origin);
-    out.push_back(fs_option(d, option.key, option.value));
-  }
-  const std::string_view key = label_key(d, mount);
-  if (!key.empty() && !has_key(o.data, key))
-    out.push_back(fs_option(d, key, std::string(d.spec.linux->mountLabel)));
-  return out;
-}
-
 static uint32_t fs_flags(const Draft& d, const spec::Mount& mount, const MountOptions& o) {
   const bool userns = d.new_userns || !d.host.initial_userns;
   uint32_t flags = 0;
@@ -177,7 +103,7 @@ static void add_fs(Draft& d, size_t index) {
   MountFs step{};
   step.fstype = d.b.str(is_cgroup(mount) ? "cgroup2" : mount.type);
   step.source = mount.source.empty() ? Ref{0} : d.b.str(mount.source);
-  step.options = d.b.list(fs_options(d, mount, m.options, m.origin));
+  add_fs_options(d, mount, m, step);
   step.mount_attrs = static_cast<uint32_t>(all.set);
   step.attrs = attrs.into(d.b);
   step.target = d.b.str(m.target);
@@ -206,13 +132,8 @@ static void add_change(Draft& d, size_t index) {
   attrs.change(m.options.attrs, false);
   attrs.change(m.options.recursive, true);
   for (const PropagationOption& p : m.options.propagation) attrs.propagate(p.flag, p.recursive);
-  std::vector<FsOption> options;
-  if (!m.options.bind) {
-    for (std::string_view flag : settle_super(m.options, true))
-      options.push_back(fs_option(d, flag, std::nullopt));
-    for (const DataOption& option : m.options.data)
-      options.push_back(fs_option(d, option.key, option.value));
-  }
+  const std::vector<FsOption> options =
+      m.options.bind ? std::vector<FsOption>() : remount_options(d, m);
   d.b.init(m.origin, Remount{d.b.str(m.target), attrs.into(d.b), d.b.list(options)});
 }
 

@@ -70,6 +70,12 @@ inline bool is_cgroup(const spec::Mount& mount) {
   return mount.type == "cgroup" || mount.type == "cgroup2";
 }
 
+bool has_key(const std::vector<DataOption>& data, std::string_view key);
+// Fills `options`, `page` and `page_flags` of the step; throws for what no kernel takes.
+void add_fs_options(Draft& d, const spec::Mount& mount, const PlannedMount& m, MountFs& step);
+// Superblock options of a mount that is there; throws likewise.
+std::vector<FsOption> remount_options(Draft& d, const PlannedMount& m);
+
 // Every mount, in the order of the list.
 void add_mounts(Draft& d);
 // tmpfs mounts that must be writable until everything below them is made: now read-only.

@@ -190,7 +190,8 @@ struct HostNull {  // open and verify the host's /dev/null (char 1:3) into slot 
 };
 struct FsOption {
   Ref key;
-  Ref value;  // none: a flag
+  Ref value;      // none: a flag
+  uint32_t path;  // 1: the value is a path, given as a descriptor (FSCONFIG_SET_FD)
 };
 struct MountFs {  // fsopen, fsconfig..., fsmount, mount_setattr..., one move_mount
   Ref fstype;
@@ -201,6 +202,10 @@ struct MountFs {  // fsopen, fsconfig..., fsmount, mount_setattr..., one move_mo
   Ref target;            // below the container's root
   uint32_t flags;        // kMount*
   Slot fallback;         // kMountCgroupBind: a detached tree of the container's cgroup, or none
+  // Where fsconfig refuses what is too long for it or has a comma (EINVAL): the same options as
+  // mount(2) takes them, in one string, and MS_*; or none.
+  Ref page;
+  uint32_t page_flags;
 };
 inline constexpr uint32_t kMountNoSymlinks = 1;   // proc, sysfs: target must be a real directory
 inline constexpr uint32_t kMountCopyUp = 2;       // tmpcopyup
