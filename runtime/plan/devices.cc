@@ -105,8 +105,7 @@ void read_devices(Draft& d) {
 static uint32_t host_id(Draft& d, const PlannedDevice& device, bool user) {
   const auto& mappings = user ? d.spec.linux->uidMappings : d.spec.linux->gidMappings;
   const uint32_t id = user ? device.node.uid : device.node.gid;
-  for (const spec::LinuxIDMapping& m : mappings)
-    if (id >= m.containerID && id - m.containerID < m.size) return m.hostID + (id - m.containerID);
+  if (const uint32_t there = mapped_id(mappings, id); there != kNoId) return there;
   if ((device.node.asked & (user ? kNodeUid : kNodeGid)) == 0) return kNoId;
   const std::string where = cat(device.origin, user ? ".uid" : ".gid");
   const std::string_view maps = user ? "linux.uidMappings" : "linux.gidMappings";

@@ -23,6 +23,8 @@ using spec::clean_path;
 
 // Whether an id of the container is one of the host's.
 bool is_mapped(const std::vector<spec::LinuxIDMapping>& mappings, uint32_t id);
+// The host's number of an id of the container; kNoId if there is none.
+uint32_t mapped_id(const std::vector<spec::LinuxIDMapping>& mappings, uint32_t id);
 
 // A host path of the bundle: relative ones begin at the bundle.
 std::string absolute_source(const Draft& d, std::string_view source);

@@ -356,7 +356,9 @@ struct Console {  // a pty from the container's devpts becomes stdio and /dev/co
 };
 inline constexpr uint32_t kConsoleBind = 1;  // mount it on /dev/console
 inline constexpr uint32_t kConsoleSetSize = 2;
-struct StdioOwner {  // fchown 0, 1, 2 to uid; never /dev/null (the machine's own)
+// fchown 0, 1, 2 to uid, as far as they are pipes and files for the program; by the parent, with
+// the host's id, where the init, in a user namespace, has no say in what the caller owns.
+struct StdioOwner {
   uint32_t uid;
 };
 struct NoNewPrivileges {

@@ -2,6 +2,7 @@
 
 #include <linux/seccomp.h>
 
+#include "runtime/plan/mounts.h"
 #include "spec/error.h"
 #include "spec/ids.h"
 #include "spec/text.h"
@@ -37,12 +38,22 @@ static void check_console(const Draft& d, const spec::Process& process) {
                     "a detached container with a terminal needs a console socket");
 }
 
+// Root of the machine may use them anyhow.
+static void add_stdio_owner(Draft& d, uint32_t uid) {
+  const bool outside = d.new_userns && d.host.initial_userns && d.host.euid == 0 && d.spec.linux;
+  const uint32_t there = outside ? mapped_id(d.spec.linux->uidMappings, uid) : kNoId;
+  if (there != kNoId) {
+    d.b.parent("process.user.uid", StdioOwner{there});
+  } else if (uid != 0 || d.new_userns) {
+    d.b.init("process.user.uid", StdioOwner{uid});
+  }
+}
+
 static void add_console(Draft& d, const spec::Process& process, bool exec) {
   check_console(d, process);
   const uint32_t uid = process.user.uid;
   if (!process.terminal) {
-    // Root of the machine may use them anyhow, and the caller's own terminal stays his.
-    if (uid != 0 || d.new_userns) d.b.init("process.user.uid", StdioOwner{uid});
+    add_stdio_owner(d, uid);
     return;
   }
   Console console{0, 0, uid, exec ? 0 : kConsoleBind};

@@ -361,7 +361,22 @@ TEST_CASE("the machine's root keeps its hands off the caller's stdio") {
   CHECK(payload<StdioOwner>(b.create()).uid == 9);
   b.process().user.uid = 0;
   b.spec.linux->namespaces = {{"user", ""}};
-  CHECK(payload<StdioOwner>(b.create()).uid == 0);
+  CHECK(payload<StdioOwner>(b.create()).uid == 0);  // whom it is joined to maps him somewhere
+}
+
+TEST_CASE("in a user namespace the parent gives stdio away, if it is the machine's root") {
+  Bundle b;
+  b.spec.linux->namespaces = {{"user", ""}};
+  b.spec.linux->uidMappings = {{0, 1000, 10}, {10, 5000, 10}};
+  b.spec.linux->gidMappings = b.spec.linux->uidMappings;
+  b.process().user.uid = 12;
+  const View v = b.create();
+  CHECK(payload<StdioOwner>(v).uid == 5002);
+  CHECK(find_step(v, Op::kStdioOwner)->actor == Actor::kParent);
+  b.host.euid = 1000;
+  const View rootless = b.create();
+  CHECK(payload<StdioOwner>(rootless).uid == 12);
+  CHECK(find_step(rootless, Op::kStdioOwner)->actor == Actor::kInit);
 }
 
 TEST_CASE("a terminal and a console socket belong together") {
