@@ -64,13 +64,13 @@ static bool has_slash(const char* name) {
   return *name == '/';
 }
 
-// HOME first, for the search needs the scratch that the result stays in.
+long run(Context& c, const plan::FindHome& p) {
+  constexpr size_t kPrefix = 5;  // "HOME="
+  find_home(c, p.uid, reinterpret_cast<char*>(c.base + p.home.off + kPrefix), p.room);
+  return 0;
+}
+
 long run(Context& c, const plan::ResolveProgram& p) {
-  if (p.home.off != 0) {
-    constexpr size_t kPrefix = 5;  // "HOME="
-    auto* home = reinterpret_cast<char*>(c.base + p.home.off + kPrefix);
-    find_home(c, p.uid, home, p.home_room);
-  }
   const char* name = c.str(p.name);
   const char* search = c.str(p.search);
   long r = -ENOENT;

@@ -82,6 +82,7 @@ namespace coracle::plan {
   X(Umask, "umask")                       \
   X(Capabilities, "capabilities")         \
   X(WorkDir, "chdir")                     \
+  X(FindHome, "find home")                \
   X(ResolveProgram, "find program")       \
   X(PreserveFds, "close-on-exec")         \
   X(AwaitStart, "await start")            \

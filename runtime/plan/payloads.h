@@ -415,12 +415,14 @@ inline constexpr uint32_t kWorkDirCreate = 1;    // mkdir -p where it is missing
 inline constexpr uint32_t kWorkDirOnlyMake = 2;  // no chdir, no error: a root soon to be read-only
 inline constexpr uint32_t kWorkDirFirst = 4;     // EACCES is fine, a later step tries as the user
 inline constexpr uint32_t kWorkDirAgain = 8;  // that later step: only if the first did not get in
-struct ResolveProgram {  // find the program, and what else the container's files have to say
+struct FindHome {  // by the container's /etc/passwd, while the init may read what the user may not
+  Ref home;        // "HOME=" with room behind it, part of envp
+  uint32_t room;   // bytes behind "HOME=", the NUL included
+  uint32_t uid;
+};
+struct ResolveProgram {  // find the program, with the user's rights
   Ref name;              // args[0]
   Ref search;            // PATH of the environment, or none
-  Ref home;  // "HOME=" with room behind it, part of envp: filled from /etc/passwd; or none
-  uint32_t home_room;  // bytes behind "HOME=", the NUL included
-  uint32_t uid;
 };
 struct PreserveFds {  // close every fd from `first` on but our own sockets, which are close-on-exec
   uint32_t first;     // 3 + LISTEN_FDS + --preserve-fds

@@ -121,12 +121,13 @@ static void add_last(Draft& d, const spec::Process& process, bool exec) {
   add_rlimits(d, process);
   d.b.init("", PreserveFds{3 + d.host.listen_fds + d.request.preserve_fds, start});
   const bool filter_later = seccomp != SeccompPlace::kNone && !process.noNewPrivileges;
+  const Program program = add_home_lookup(d, process);
   add_identity(d, process, exec, filter_later);
-  const Execute execute = add_program_lookup(d, process);
+  add_program_lookup(d, process, program);
   if (seccomp == SeccompPlace::kBeforeWait) add_filter(d, process);
   add_wait(d, start, exec);
   if (seccomp == SeccompPlace::kLast) add_filter(d, process);
-  d.b.init("process.args", execute);
+  d.b.init("process.args", program.execute);
 }
 
 void add_process_early(Draft& d) {

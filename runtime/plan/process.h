@@ -44,9 +44,15 @@ void add_oom_score(Draft& d, const spec::Process& process);
 void add_identity(Draft& d, const spec::Process& process, bool exec, bool keep_admin);
 void add_final_capabilities(Draft& d, const spec::Process& process);
 
-// process_program.cc: adds the look-up; the execution that belongs to it is for the caller to add,
-// after the wait for `start`.
-Execute add_program_lookup(Draft& d, const spec::Process& process);
+// process_program.cc: the look-up of HOME while the init has all its rights, that of the program
+// with those of the user. The execution is for the caller to add, after the wait for `start`.
+struct Program {
+  Execute execute{};
+  Ref search{0};  // value of PATH
+  Ref home{0};    // "HOME=" and room
+};
+Program add_home_lookup(Draft& d, const spec::Process& process);
+void add_program_lookup(Draft& d, const spec::Process& process, const Program& program);
 
 // The environment the program gets, but for HOME: each name once, the last one given wins, in the
 // order of the remaining entries; LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES if fds are handed on.

@@ -37,17 +37,8 @@ Environment make_environment(const spec::Process& process, uint32_t listen_fds,
   return e;
 }
 
-namespace {
-struct EnvironmentInPlan {
-  List envp;
-  Ref search{0};  // value of PATH
-  Ref home{0};    // "HOME=" and room
-};
-}  // namespace
-
-static EnvironmentInPlan lay_out(Builder& b, const Environment& e) {
+static void lay_out(Builder& b, const Environment& e, Program& out) {
   constexpr std::string_view kPath = "PATH=";
-  EnvironmentInPlan out;
   std::vector<uint64_t> offsets;
   for (std::string_view entry : e.entries) {
     const Ref ref = b.str(entry);
@@ -61,17 +52,21 @@ static EnvironmentInPlan lay_out(Builder& b, const Environment& e) {
     offsets.push_back(out.home.off);
   }
   offsets.push_back(0);
-  out.envp = b.list(offsets);
-  return out;
+  out.execute.envp = b.list(offsets);
 }
 
-Execute add_program_lookup(Draft& d, const spec::Process& process) {
-  const EnvironmentInPlan env =
-      lay_out(d.b, make_environment(process, d.host.listen_fds, d.host.listen_names));
-  const Ref name = d.b.str(process.args[0]);
-  d.b.init("process.args[0]", ResolveProgram{name, env.search, env.home,
-                                             static_cast<uint32_t>(kHomeRoom), process.user.uid});
-  return Execute{d.b.strings(process.args), env.envp};
+Program add_home_lookup(Draft& d, const spec::Process& process) {
+  Program program;
+  lay_out(d.b, make_environment(process, d.host.listen_fds, d.host.listen_names), program);
+  program.execute.argv = d.b.strings(process.args);
+  if (program.home.off != 0)
+    d.b.init("process.env",
+             FindHome{program.home, static_cast<uint32_t>(kHomeRoom), process.user.uid});
+  return program;
+}
+
+void add_program_lookup(Draft& d, const spec::Process& process, const Program& program) {
+  d.b.init("process.args[0]", ResolveProgram{d.b.str(process.args[0]), program.search});
 }
 
 }  // namespace coracle::plan

@@ -83,6 +83,7 @@ def _(c):
     for words, edit in for_users(c):
         for path in ("/dev/null", "/dev/zero", "/dev/full", lent):
             before = os.stat(path)
+            c.undo.append(lambda path=path: os.chown(path, 0, 0))  # the machine's, whatever happens
             box = c.bundle(["true"], edit).give(100000 if "mapped" in words else 0)
             with open(path, "rb") as file:
                 h.eq(0, c.background("run", "--bundle", box.path, box.id,

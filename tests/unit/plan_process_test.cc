@@ -199,7 +199,7 @@ TEST_CASE("what the steps carry") {
   CHECK(strings(v, payload<Execute>(v).argv) == Texts{"sleep", "5"});
   CHECK(strings(v, payload<Execute>(v).envp) == Texts{"PATH=/bin:/sbin", "HOME=/root"});
   CHECK(v.str(payload<ResolveProgram>(v).search) == "/bin:/sbin");
-  CHECK(payload<ResolveProgram>(v).home.off == 0);
+  CHECK(place(v, Op::kFindHome) == -1);
   const View e = b.exec();
   CHECK(payload<Console>(e).flags == kConsoleSetSize);
   CHECK(payload<WorkDir>(e).flags == kWorkDirFirst);  // exec makes no directories
@@ -436,12 +436,13 @@ TEST_CASE("environment: HOME is looked up if it is missing or empty") {
   b.process().env = {"A=b"};
   b.process().user.uid = 12;
   const View v = b.create();
-  const auto& look = payload<ResolveProgram>(v);
+  const auto& look = payload<FindHome>(v);
   CHECK(look.uid == 12);
   CHECK(v.str(look.home) == "HOME=");
-  CHECK(look.home_room >= 256);
+  CHECK(look.room >= 256);
   const char* room = v.c_str(look.home) + 5;
-  for (uint32_t i = 0; i < look.home_room; ++i) CHECK(room[i] == '\0');
-  CHECK(look.search.off == 0);
+  for (uint32_t i = 0; i < look.room; ++i) CHECK(room[i] == '\0');
+  CHECK(payload<ResolveProgram>(v).search.off == 0);
+  CHECK(place(v, Op::kFindHome) < place(v, Op::kSetIds));
   CHECK(strings(v, payload<Execute>(v).envp) == Texts{"A=b", "HOME="});
 }
