@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "runtime/log.h"
 #include "runtime/sys/file.h"
 #include "runtime/sys/metadata.h"
 #include "runtime/sys/process.h"
@@ -91,13 +92,19 @@ std::string name_in(std::string_view passwd, uint32_t uid) {
   return found;
 }
 
+static void map_caller(spec::Spec& spec, uint32_t uid) {
+  const std::string added = spec::complete_id_maps(spec, uid, sys::effective_gid());
+  if (!added.empty()) log::debug(added);
+}
+
 void complete_userns(spec::Spec& spec, spec::Warnings& warnings) {
   const uint32_t uid = sys::effective_uid();
-  if (uid == 0 || !spec.linux) return;
+  if (!spec.linux) return;
   spec::Linux& linux = *spec.linux;
   const spec::LinuxNamespace* user = spec::find_namespace(spec, "user");
   const bool mapped = !linux.uidMappings.empty() || !linux.gidMappings.empty();
-  if (mapped || (user != nullptr && !user->path.empty())) return;
+  if (uid == 0 || mapped) return map_caller(spec, uid);
+  if (user != nullptr && !user->path.empty()) return;
   std::optional<IdRange> uids;
   std::optional<IdRange> gids;
   if (is_in_path("newuidmap") && is_in_path("newgidmap")) {

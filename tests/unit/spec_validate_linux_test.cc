@@ -70,7 +70,6 @@ TEST_CASE("user namespace mappings") {
     std::string_view list;
     std::string_view path;
   } const bad[] = {
-      {"", "linux.uidMappings"},
       {R"({"containerID":0,"hostID":1000,"size":0})", "linux.uidMappings[0].size"},
       {R"({"containerID":1,"hostID":0,"size":4294967295})", "linux.uidMappings[0].containerID"},
       {R"({"containerID":0,"hostID":4294967295,"size":1})", "linux.uidMappings[0].hostID"},
@@ -89,14 +88,30 @@ TEST_CASE("user namespace mappings") {
   }
   CHECK(uids(many).path == "linux.uidMappings");
 
-  CHECK(only(cat(R"("namespaces":[{"type":"user"}],)",
-                 R"("uidMappings":[{"containerID":0,"hostID":1,"size":1}])"))
-            .path == "linux.gidMappings");
+  CHECK(uids("").words == "");
   CHECK(only(R"("uidMappings":[{"containerID":0,"hostID":1,"size":1}])").path ==
         "linux.uidMappings");
   CHECK(only(R"("gidMappings":[{"containerID":0,"hostID":1,"size":1}])").path ==
         "linux.gidMappings");
   CHECK(only(cat(R"("namespaces":[{"type":"user","path":"/u"}],)", kGids)).words == "");
+}
+
+TEST_CASE("the mappings that a new user namespace lacks are the caller's") {
+  Spec spec;
+  spec.linux.emplace();
+  CHECK(complete_id_maps(spec, 7, 8) == "");
+  spec.linux->namespaces.push_back({"user", "/proc/1/ns/user"});
+  CHECK(complete_id_maps(spec, 7, 8) == "");
+  spec.linux->namespaces[0].path = "";
+  spec.linux->uidMappings = {{0, 1000, 10}};
+  CHECK(complete_id_maps(spec, 7, 8) == "linux.gidMappings: not set: 0 8 1");
+  CHECK(spec.linux->uidMappings[0].hostID == 1000);
+  REQUIRE(spec.linux->gidMappings.size() == 1);
+  CHECK(spec.linux->gidMappings[0].hostID == 8);
+  spec.linux->uidMappings.clear();
+  spec.linux->gidMappings.clear();
+  CHECK(complete_id_maps(spec, 0, 0) ==
+        "linux.uidMappings: not set: 0 0 1, linux.gidMappings: not set: 0 0 1");
 }
 
 TEST_CASE("the process' ids must be mapped in a new user namespace") {
