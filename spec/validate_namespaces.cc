@@ -131,6 +131,9 @@ void validate_sysctl(const Spec& spec) {
     auto path = sysctl_path(key);
     if (!path) fail(where, "not a name of a kernel parameter");
     if (*path == "kernel/hostname") fail(where, "use the property hostname");
+    if (*path == "kernel/domainname" && !spec.domainname.empty() && value != spec.domainname) {
+      fail(where, cat(quoted(value), ", but the property domainname is ", quoted(spec.domainname)));
+    }
     std::string_view type = namespace_of_parameter(*path);
     if (type.empty()) fail(where, "not isolated by a namespace: it would change the host");
     if (!find_namespace(spec, type)) {

@@ -101,6 +101,19 @@ def _(c):
                                      lambda cfg: cfg.update(domainname="sea")))
 
 
+@h.test("domainname and the sysctl of it at odds are refused, either alone is not")
+def _(c):
+    h.only_ours("runc 1.1 lets the sysctl win")
+
+    def edit(name, value):
+        return lambda cfg: (cfg.update(domainname=name),
+                            cfg["linux"].update(sysctl={"kernel.domainname": value}))
+    c.run(c.bundle(["true"], edit("sea", "lake"))).fails(
+        r'kernel\.domainname.*"lake", but the property domainname is "sea"')
+    for name in ("lake", ""):
+        h.eq("lake\n", c.check_output(["cat", "/proc/sys/kernel/domainname"], edit(name, "lake")))
+
+
 @h.test("a hostname without a uts namespace is refused")
 def _(c):
     c.run(c.bundle(["true"], lambda cfg: drop_namespace(cfg, "uts"))).fails()

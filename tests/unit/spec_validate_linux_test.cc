@@ -200,6 +200,15 @@ TEST_CASE("kernel parameters must belong to the container") {
       {R"("sysctl":{"net/../kernel/x":"1"})", R"(linux.sysctl["net/../kernel/x"])", "not a name"},
       {R"("sysctl":{"":"1"})", R"(linux.sysctl[""])", "not a name"},
   });
+  const std::string named =
+      config_with({.top = R"("domainname":"sea")",
+                   .linux_section = R"("sysctl":{"kernel.domainname":"lake"})"});
+  CHECK(check(named).path == R"(linux.sysctl["kernel.domainname"])");
+  CHECK(check(named).words.find(R"("lake", but the property domainname is "sea")") !=
+        std::string::npos);
+  CHECK(check(config_with({.top = R"("domainname":"sea")",
+                           .linux_section = R"("sysctl":{"kernel/domainname":"sea"})"}))
+            .words == "");
   accept(R"("sysctl":{"net.ipv4.ip_forward":"1","net/ipv4/conf/eno2.100/mtu":"1",
     "kernel.shmmax":"1","kernel/msgmni":"1","kernel.sem":"1 2 3 4","fs.mqueue.msg_max":"5",
     "kernel.shm_rmid_forced":"1","kernel.domainname":"d"})");
