@@ -55,7 +55,7 @@ static sys::Confinement confinement_of(const spec::Spec& spec) {
   c.no_new_privileges = p.noNewPrivileges;
   if (!p.capabilities) return c;
   std::vector<std::string> told_before;  // when the plan was made
-  const spec::CapabilitySets sets = spec::resolve_capabilities(*p.capabilities, told_before);
+  const spec::CapabilitySets sets = spec::resolve_capabilities(*p.capabilities, true, told_before);
   c.bounding = sets.bounding;
   c.effective = sets.effective;
   c.permitted = sets.permitted;

@@ -15,7 +15,7 @@ using spec::Error;
 static spec::CapabilitySets capability_sets(const spec::Process& process) {
   if (!process.capabilities) return {};
   Warnings told;  // by validate_process() already
-  return spec::resolve_capabilities(*process.capabilities, told);
+  return spec::resolve_capabilities(*process.capabilities, true, told);
 }
 
 uint32_t mapped_id(const std::vector<spec::LinuxIDMapping>& mappings, uint32_t id) {

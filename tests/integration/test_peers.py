@@ -2,6 +2,7 @@
 """What runc or crun have and no other test here touches: options of commands and of mounts."""
 import json
 import os
+import shutil
 
 import harness as h
 import isolation
@@ -233,6 +234,26 @@ def _(c):
         file.seek(-8, 2)
         file.write(b"\xff" * 8)
     h.eq("2\n", c.check_output(["sh", "-c", "grep -w Seccomp: /proc/self/status | cut -f2"], edit))
+
+
+@h.test("what runc spec and crun spec write gives no warning")
+def _(c):
+    h.only_ours("it is about our warnings")
+    peers = [name for name in ("runc", "crun") if shutil.which(name)]
+    if not peers:
+        h.skip("neither runc nor crun is installed")
+    for peer in peers:
+        for options in ([], ["--rootless"]):
+            folder = c.path(peer + "".join(options))
+            os.makedirs(folder + "/rootfs")
+            c.command([peer, "spec", *options], cwd=folder).ok()
+            path = folder + "/config.json"
+            with open(path, encoding="utf-8") as file:
+                config = json.load(file)
+            config["process"]["terminal"] = False  # else a console socket is missing
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(config, file)
+            h.eq("", c.rt("plan", folder).ok().err, peer)
 
 
 if __name__ == "__main__":
