@@ -23,7 +23,7 @@ struct Host {
   bool all_root = false;       // real, effective and saved ids are 0 already
   bool privileged = true;      // CAP_SYS_ADMIN over the mount namespace that we are in
   bool initial_userns = true;  // not inside a user namespace
-  bool apparmor = false;       // LSM enabled: labels are honoured, else ignored with a warning
+  bool apparmor = false;       // LSM enabled: labels are honoured, else refused
   bool selinux = false;
   std::string cgroup_path;               // own cgroup, "/..." as in /proc/self/cgroup
   std::vector<std::string> controllers;  // of the cgroup2 root, when resources are asked for

@@ -340,7 +340,14 @@ static void read_mounts_with_maps(Draft& d) {
     d.mounts[i].userns = add_idmap(d, d.spec.mounts[i], d.mounts[i], known);
 }
 
+// Unlike a process's label it confines nobody: what has no label here is as safe as all else.
+static void warn_of_label(Draft& d) {
+  if (!d.spec.linux->mountLabel.empty() && !d.host.selinux)
+    d.warnings.push_back("linux.mountLabel: SELinux is off on this host: ignored");
+}
+
 void add_sources(Draft& d) {
+  warn_of_label(d);
   read_mounts_with_maps(d);
   read_devices(d);
   if (d.parent_mounts) open_trees(d, Actor::kParent);

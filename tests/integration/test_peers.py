@@ -204,16 +204,32 @@ def _(c):
     h.eq(1, len({row[2] for row in masks}), "file systems")
 
 
-@h.test("labels without SELinux are told of and the container runs")
+@h.test("labels of a process are refused without their LSM, by create and exec")
 def _(c):
-    h.only_ours("runc fails")
+    labels = {}
+    if not os.path.isdir("/sys/fs/selinux/booleans"):
+        labels["selinuxLabel"] = "system_u:system_r:container_t:s0"
+    if not os.path.exists("/sys/module/apparmor/parameters/enabled"):
+        labels["apparmorProfile"] = "docker-default"
+    if not labels:
+        h.skip("this machine has both SELinux and AppArmor")
+    for key, label in labels.items():
+        c.run(c.bundle(["true"], **{key: label})).fails("selinux" if key[0] == "s" else "apparmor")
+    box = c.up(c.sleeper())
+    for key, option in (("apparmorProfile", "--apparmor"), ("selinuxLabel", "--process-label")):
+        if key in labels:
+            c.exec(box, "true", options=[option, labels[key]]).fails()
+
+
+@h.test("a label for mounts without SELinux is told of and the container runs")
+def _(c):
+    h.only_ours("the kernel refuses runc's mounts")
     if os.path.isdir("/sys/fs/selinux/booleans"):
         h.skip("this machine has SELinux")
 
     def edit(config):
         config["linux"]["mountLabel"] = "system_u:object_r:container_file_t:s0"
-        config["process"]["selinuxLabel"] = "system_u:system_r:container_t:s0"
-    h.has("SELinux", c.run(c.bundle(["true"], edit)).ok().err)
+    h.has("linux.mountLabel: SELinux is off", c.run(c.bundle(["true"], edit)).ok().err)
 
 
 # ---- seccomp -----------------------------------------------------------------------------------

@@ -252,15 +252,20 @@ TEST_CASE("without a process the container waits, and its start fails") {
   CHECK(payload<Execute>(v).argv.count == 0);
 }
 
-TEST_CASE("labels are told, not set, where their LSM is off") {
+TEST_CASE("labels of a process are refused where their LSM is off") {
   Bundle b;
+  b.process().apparmorProfile = "unconfined";
+  CHECK(place(b.create(), Op::kProcessLabel) == -1);
   b.process().apparmorProfile = "profile";
+  CHECK_THROWS_WITH(b.create(),
+                    "process.apparmorProfile: AppArmor is off on this host, so \"profile\" would "
+                    "not confine the process: leave it out to go without");
+  b.process().apparmorProfile = "";
   b.process().selinuxLabel = "label";
-  const View v = b.create();
-  CHECK(place(v, Op::kProcessLabel) == -1);
-  REQUIRE(b.warnings.size() == 2);
-  CHECK(b.warnings[0].find("process.apparmorProfile") == 0);
-  CHECK(b.warnings[1].find("process.selinuxLabel") == 0);
+  CHECK_THROWS_WITH(b.create(),
+                    "process.selinuxLabel: SELinux is off on this host, so \"label\" would not "
+                    "confine the process: leave it out to go without");
+  CHECK_THROWS_AS(b.exec(), spec::Error);
 }
 
 TEST_CASE("the keyring's label comes with SELinux only") {
