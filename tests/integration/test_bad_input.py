@@ -213,6 +213,30 @@ def _(c):
     c.run(c.bundle(["true"], change)).ok()
 
 
+@h.test("a member whose name is nearly one of the specification's is warned of, with the right one")
+def _(c):
+    h.only_ours("others say nothing")
+
+    def edit(config):
+        config["Hostname"] = "x"
+        config["linux"]["resource"] = {}
+        del config["linux"]["resources"]
+        config["mounts"][1]["option"] = ["ro"]
+        del config["mounts"][1]["options"]
+    err = c.run(c.bundle(["true"], edit)).ok().err
+    for words in (r'Hostname: .*there is \\"hostname\\"', r'linux\.resource: .*\\"resources\\"',
+                  r'config\.json:\d+:\d+: mounts\[1\]\.option: .*\\"options\\"'):
+        h.match(words, err)
+    h.eq(3, err.count("level=warning"), err)
+    box = c.up(c.sleeper())
+    with open(c.path("process"), "w", encoding="utf-8") as file:
+        json.dump({"cwd": "/", "args": ["true"], "Env": ["PATH=/bin"]}, file)
+    h.has("process.Env", c.rt("exec", "--process", c.path("process"), box.id).err)
+    with open(c.path("limits"), "w", encoding="utf-8") as file:
+        json.dump({"Pids": {"limit": 5}}, file)
+    h.has("linux.resources.Pids", c.rt("update", "-r", c.path("limits"), box.id).ok().err)
+
+
 @h.test("an error in the config carries the path and the place")
 def _(c):
     h.only_ours("our messages")
