@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "spec/text.h"
+
 namespace coracle::spec {
 namespace {
 
@@ -36,6 +38,13 @@ bool is_near(std::string_view a, std::string_view b) {
   cut_common(a, b);
   const bool swapped = a.size() == 2 && b.size() == 2 && same(a[0], b[1]) && same(a[1], b[0]);
   return swapped || (a.size() <= 1 && b.size() <= 1);
+}
+
+std::string bind_hint(const Strings& options) {
+  for (std::string_view option : options)
+    if (is_near(option, "rbind") || is_near(option, "bind"))
+      return cat("; ", quoted(option), " is neither");
+  return "";
 }
 
 }  // namespace coracle::spec

@@ -48,6 +48,14 @@ static long send_tree(Context& c, const plan::OpenTree& p, long tree) {
   return copy < 0 ? fail(c, Call::k_dup, copy) : hand_over(c, &p, copy);
 }
 
+static long refuse_tree(Context& c, const plan::OpenTree& p, long error) {
+  if (error != -ENOENT && error != -ENOTDIR) return error;
+  const bool inside = (p.flags & plan::kTreeInRoot) != 0;
+  detail(c).put(inside ? "the container has no such path at this point of its mounts"
+                       : "it does not exist on the host");
+  return error;
+}
+
 long run(Context& c, const plan::OpenTree& p) {
   unsigned flags = 0;
   if ((p.flags & plan::kTreeRecursive) != 0) flags |= AT_RECURSIVE;
@@ -55,7 +63,7 @@ long run(Context& c, const plan::OpenTree& p) {
   const long tree = (p.flags & plan::kTreeInRoot) != 0
                         ? clone_inside(c, c.str(p.path), flags)
                         : clone_tree(c, AT_FDCWD, c.str(p.path), flags);
-  if (tree < 0) return keeps_other(c, p, tree) ? 0 : tree;
+  if (tree < 0) return keeps_other(c, p, tree) ? 0 : refuse_tree(c, p, tree);
   long r = check_tree(c, p, tree);
   if (r == 0) r = set_attrs(c, tree, p.attrs);
   if (r == 0 && (p.flags & plan::kTreeSend) != 0) r = send_tree(c, p, tree);
@@ -224,6 +232,7 @@ static long stand_in(Context& c, const plan::MountFs& p, long error) {
 
 static long open_mount(Context& c, const plan::MountFs& p, const Target& target, long& fs) {
   fs = syscall(__NR_fsopen, c.str(p.fstype), FSOPEN_CLOEXEC);
+  if (fs == -ENODEV) detail(c).put("this kernel has no file system of type ").put(c.str(p.fstype));
   const long mount = fs < 0 ? fail(c, Call::k_fsopen, fs) : new_mount(c, p, fs, target);
   return mount < 0 ? stand_in(c, p, mount) : mount;
 }

@@ -424,6 +424,7 @@ struct ResolveProgram {  // find the program, with the user's rights
   Ref name;              // args[0]
   Ref search;            // PATH of the environment, or none
 };
+inline constexpr uint32_t kProgramOnNoexec = 1;  // Message::extra of EACCES: the mount is noexec
 struct PreserveFds {  // close every fd from `first` on but our own sockets, which are close-on-exec
   uint32_t first;     // 3 + LISTEN_FDS + --preserve-fds
   Slot keep;          // the start socket, or -1

@@ -11,6 +11,7 @@
 #include "runtime/plan/namespaces.h"
 #include "spec/error.h"
 #include "spec/names.h"
+#include "spec/near_names.h"
 #include "spec/text.h"
 
 namespace coracle::plan {
@@ -90,9 +91,12 @@ static void check_target(const Draft& d, const spec::Mount& mount, const Planned
 static void check_type(const spec::Mount& mount, const PlannedMount& m) {
   const bool changes = m.options.remount || !m.options.propagation.empty();
   if (m.options.bind || (mount.type.empty() && changes)) return;
-  if (mount.type.empty() || mount.type == "bind")
-    throw Error::at(cat(m.origin, ".type"),
-                    "a mount is a bind mount if its options have bind or rbind; these have not");
+  for (std::string_view none : {"", "bind", "rbind", "none"})
+    if (mount.type == none)
+      throw Error::at(cat(m.origin, ".type"),
+                      cat("a mount is a bind mount if its options have bind or rbind; these have "
+                          "not",
+                          spec::bind_hint(mount.options)));
 }
 
 std::string absolute_source(const Draft& d, std::string_view source) {
@@ -117,6 +121,15 @@ static std::string target_of(Draft& d, const spec::Mount& mount, const std::stri
   return inside;
 }
 
+static std::string ignored_option(const PlannedMount& m, std::string_view key) {
+  const std::string warning =
+      cat(m.origin, ".options: ", spec::quoted(key),
+          " is for file systems; a bind mount has none of its own: ignored");
+  for (std::string_view known : known_mount_options())
+    if (spec::is_near(key, known)) return cat(warning, "; there is ", spec::quoted(known));
+  return warning;
+}
+
 void read_mounts(Draft& d) {
   d.mounts.clear();
   for (size_t i = 0; i < d.spec.mounts.size(); ++i) {
@@ -125,8 +138,7 @@ void read_mounts(Draft& d) {
     m.origin = cat("mounts[", i, "]");
     m.options = parse_mount_options(mount, m.origin);
     for (const DataOption& option : m.options.ignored)
-      d.warnings.push_back(cat(m.origin, ".options: ", spec::quoted(option.key),
-                               " is for file systems; a bind mount has none of its own: ignored"));
+      d.warnings.push_back(ignored_option(m, option.key));
     m.target = target_of(d, mount, m.origin);
     check_target(d, mount, m);
     check_type(mount, m);
