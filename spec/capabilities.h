@@ -24,8 +24,10 @@ struct CapabilitySets {
   uint64_t ambient = 0;
 };
 
-// One warning for each capability left out, with its JSON path.
-CapabilitySets resolve_capabilities(const LinuxCapabilities& capabilities,
+// One warning for each unknown name and for what each set leaves out, with its JSON path. `root`:
+// the process is of uid 0, whose next exec gives it what is ambient anyway (capabilities(7)); no
+// warning then, for runc and crun write such configurations.
+CapabilitySets resolve_capabilities(const LinuxCapabilities& capabilities, bool root,
                                     std::vector<std::string>& warnings);
 
 }  // namespace coracle::spec

@@ -7,8 +7,6 @@
 
 #include "spec/json.h"
 
-#include <strings.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -16,6 +14,7 @@
 #include "spec/error.h"
 #include "spec/json_library.h"
 #include "spec/json_position.h"
+#include "spec/near_names.h"
 #include "spec/text.h"
 
 namespace coracle::spec {
@@ -222,36 +221,68 @@ std::string Value::path() const {
 
 void Value::fail(std::string reason) const { throw Error::at(path(), std::move(reason)); }
 
+void Value::note_near_miss(std::string_view name) const {
+  constexpr size_t kMost = 16;
+  const Value* root = this;
+  while (root->parent_) root = root->parent_;
+  Text& text = *root->text_;
+  if (text.near_misses_.size() == kMost) return;
+  Error told = Error::at(
+      path(), cat("not a property of the specification, ignored; there is ", quoted(name)));
+  text.locate(told);
+  text.near_misses_.emplace_back(told.what());
+}
+
 // Readers written in Go take a name in any case for the property, so runc runs such a file.
 static void fail_missing(const Value& value, std::string_view name) {
   std::string reason = cat("required property ", quoted(name), " is missing");
   for (size_t i = 0; i < value.expect_object(); ++i) {
     const std::string_view key = value.member(i).key();
-    if (key != name && key.size() == name.size() &&
-        strncasecmp(key.data(), name.data(), name.size()) == 0)
-      append(reason, "; ", quoted(key), " is another: upper and lower case matter");
+    if (!is_near(key, name)) continue;
+    append(reason, "; ", quoted(key), " is another",
+           differ_by_case(key, name) ? ": upper and lower case matter" : "");
   }
   value.fail(std::move(reason));
+}
+
+static size_t row_of(std::string_view key, const Field* table, size_t rows) {
+  size_t row = 0;
+  while (row < rows && table[row].name != key) ++row;
+  return row;
+}
+
+// What stands there by itself as well was not meant by a name of other letters.
+static bool may_mean(std::string_view key, std::string_view name, bool present) {
+  return present ? differ_by_case(key, name) : is_near(key, name);
+}
+
+static void note_unknown(const Value& value, const Field* table, size_t rows, uint64_t seen) {
+  for (size_t i = 0; i < value.expect_object(); ++i) {
+    const Value member = value.member(i);
+    if (row_of(member.key(), table, rows) != rows) continue;
+    size_t row = 0;
+    while (row < rows && !may_mean(member.key(), table[row].name, (seen >> row & 1) != 0)) ++row;
+    if (row < rows) member.note_near_miss(table[row].name);
+  }
 }
 
 void read_fields(const Value& value, void* object, const Field* table, size_t rows) {
   uint64_t seen = 0;
   size_t count = value.expect_object();
+  bool unknown = false;
   for (size_t i = 0; i < count; ++i) {
     Value member = value.member(i);
-    for (size_t row = 0; row < rows; ++row) {
-      if (table[row].name != member.key()) continue;
-      if (!member.is_null()) {
-        table[row].read(member, object);
-        seen |= uint64_t{1} << row;
-      }
-      break;
-    }
+    const size_t row = row_of(member.key(), table, rows);
+    unknown |= row == rows;
+    if (row == rows || member.is_null()) continue;
+    table[row].read(member, object);
+    seen |= uint64_t{1} << row;
   }
   for (size_t row = 0; row < rows; ++row) {
     if (table[row].presence == kRequired && !(seen >> row & 1))
       fail_missing(value, table[row].name);
   }
+  if (unknown) note_unknown(value, table, rows, seen);
 }
 
 // ---- Text
@@ -318,6 +349,7 @@ void Text::visit(void (*visitor)(const Value& root, void* context), void* contex
 
   const Node& node = dom;
   Value root(&node, nullptr, base_, Value::kNoIndex);
+  root.text_ = this;
   try {
     if (!node.IsObject() && !node.IsArray()) root.fail("expected an object or an array");
     refuse_duplicates(root, node);

@@ -5,7 +5,8 @@
 // after the document, an object or array at the top; whole numbers only where numbers are read.
 // Limits: 16 MiB a document, 64 levels, 1 MiB a string, 65536 members or elements.
 // Unknown properties are ignored (config.md: "Runtimes ... MUST NOT generate errors when they
-// encounter an unknown property"). A member whose value is null counts as absent.
+// encounter an unknown property"); one that is nearly a known one is told (near_misses()). A member
+// whose value is null counts as absent.
 //
 // Errors are spec::Error with JSON path and position, e.g.
 //   config.json:12:9: process.rlimits[2].type: expected a string
@@ -45,6 +46,7 @@
 namespace coracle::spec {
 
 class Error;
+class Text;
 
 inline constexpr size_t kMaxDocumentSize = 16 << 20;  // bytes
 inline constexpr size_t kMaxDepth = 64;
@@ -72,6 +74,8 @@ class Value {
 
   std::string path() const;  // process.rlimits[2].type
   [[noreturn]] void fail(std::string reason) const;
+  // This member is ignored, but looks like `name`.
+  void note_near_miss(std::string_view name) const;
 
  private:
   friend class Text;
@@ -83,6 +87,7 @@ class Value {
   const Value* parent_;
   std::string_view key_;
   size_t index_;
+  Text* text_ = nullptr;  // of the root value
 };
 
 // ---- tables
@@ -198,8 +203,12 @@ class Text {
   void locate(Error& error) const;
 
   std::string_view bytes() const { return bytes_; }  // the text as given
+  // What visit() ignored and what may have been meant, in words with a position; the first few.
+  const std::vector<std::string>& near_misses() const { return near_misses_; }
 
  private:
+  friend class Value;
+  std::vector<std::string> near_misses_;
   std::string bytes_;  // as given; parsing in place destroys its copy, positions come from here
   std::unique_ptr<char[]> buffer_;
   std::string file_name_;
@@ -232,6 +241,8 @@ class Document {
   // Adds file, line and column to an error whose JSON path is one of this document.
   void locate(Error& error) const { text_.locate(error); }
   std::string_view bytes() const { return text_.bytes(); }  // the text as given
+  // Properties that are ignored and differ from a known one by case or one letter: warnings.
+  const std::vector<std::string>& near_misses() const { return text_.near_misses(); }
 
  private:
   explicit Document(Text text) : text_(std::move(text)) {}

@@ -5,6 +5,7 @@
 
 #include "spec/annotations.h"
 #include "spec/ids.h"
+#include "spec/near_names.h"
 #include "spec/validate_internal.h"
 
 namespace coracle::spec {
@@ -130,7 +131,8 @@ void validate_mount(const Mount& mount, const Where& where, bool user_namespace,
       fail(where / "source", "required for a bind mount");
     }
   } else if (mount.type.empty() && !only_changes(mount)) {
-    fail(where / "type", "required unless the options have bind or rbind");
+    fail(where / "type",
+         cat("required unless the options have bind or rbind", bind_hint(mount.options)));
   }
   validate_mount_maps(mount, where, user_namespace);
 }

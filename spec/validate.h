@@ -28,6 +28,11 @@ void validate(const Spec& spec, Warnings& warnings);
 // The same, and errors say file:line:column too.
 void validate(const Document& document, Warnings& warnings);
 
+// Mappings are optional (config-linux.md, "User namespace mappings"), but without one nothing could
+// be done in a new user namespace, not even become its root: maps `uid` and `gid`, the caller's, to
+// 0 where the bundle maps none. What was added, for the log, or "".
+std::string complete_id_maps(Spec& spec, uint32_t uid, uint32_t gid);
+
 // One process, for exec as well. JSON paths start with "process".
 void validate_process(const Process& process, Warnings& warnings);
 

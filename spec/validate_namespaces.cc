@@ -28,7 +28,7 @@ void validate_mapping(const LinuxIDMapping& entry, const Where& where) {
 void validate_process_ids(const Spec& spec) {
   const User& user = spec.process->user;
   auto check = [](const std::vector<LinuxIDMapping>& map, uint32_t id, const Where& where) {
-    if (!is_mapped(map, id)) {
+    if (!map.empty() && !is_mapped(map, id)) {  // none: see complete_id_maps()
       fail(where, cat("id ", id, " is not mapped in the user namespace"));
     }
   };
@@ -106,10 +106,21 @@ void validate_id_maps(const Spec& spec) {
   }
   // An existing namespace has its mappings; whether given ones equal them, only the host knows.
   if (!user->path.empty()) return;
-  // Without a mapping nothing could be done in a new user namespace, not even become its root.
-  if (section.uidMappings.empty()) fail("linux.uidMappings", "required for a new user namespace");
-  if (section.gidMappings.empty()) fail("linux.gidMappings", "required for a new user namespace");
   if (spec.process) validate_process_ids(spec);
+}
+
+std::string complete_id_maps(Spec& spec, uint32_t uid, uint32_t gid) {
+  const LinuxNamespace* user = find_namespace(spec, "user");
+  if (!user || !user->path.empty()) return "";
+  std::string told;
+  auto complete = [&told](std::vector<LinuxIDMapping>& map, std::string_view name, uint32_t own) {
+    if (!map.empty()) return;
+    map.push_back({0, own, 1});
+    append(told, told.empty() ? "" : ", ", "linux.", name, ": not set: 0 ", own, " 1");
+  };
+  complete(spec.linux->uidMappings, "uidMappings", uid);
+  complete(spec.linux->gidMappings, "gidMappings", gid);
+  return told;
 }
 
 // A parameter that no namespace of the container isolates would be changed on the host.
@@ -120,6 +131,9 @@ void validate_sysctl(const Spec& spec) {
     auto path = sysctl_path(key);
     if (!path) fail(where, "not a name of a kernel parameter");
     if (*path == "kernel/hostname") fail(where, "use the property hostname");
+    if (*path == "kernel/domainname" && !spec.domainname.empty() && value != spec.domainname) {
+      fail(where, cat(quoted(value), ", but the property domainname is ", quoted(spec.domainname)));
+    }
     std::string_view type = namespace_of_parameter(*path);
     if (type.empty()) fail(where, "not isolated by a namespace: it would change the host");
     if (!find_namespace(spec, type)) {

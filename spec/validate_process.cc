@@ -64,29 +64,50 @@ void validate_rlimits(const std::vector<POSIXRlimit>& limits) {
 }
 
 // sched_setattr(2): priority 1 to 99 for the real-time policies, 0 for all others.
-void validate_priority(const Scheduler& scheduler) {
-  bool real_time = scheduler.policy == "SCHED_FIFO" || scheduler.policy == "SCHED_RR";
-  if (!real_time && scheduler.priority != 0) {
-    fail("process.scheduler.priority", cat("not possible with ", scheduler.policy));
+void validate_priority(const Scheduler& s) {
+  const bool real_time = s.policy == "SCHED_FIFO" || s.policy == "SCHED_RR";
+  if (!real_time && s.priority != 0) {
+    fail("process.scheduler.priority", cat(s.priority, " is not possible with ", s.policy));
   }
-  if (real_time && (scheduler.priority < 1 || scheduler.priority > 99)) {
-    fail("process.scheduler.priority", cat(scheduler.policy, " needs a priority from 1 to 99"));
+  if (real_time && (s.priority < 1 || s.priority > 99)) {
+    fail("process.scheduler.priority",
+         cat(s.policy, " needs a priority from 1 to 99, not ", s.priority));
   }
 }
 
-// sched(7): 1024 ns <= runtime <= deadline <= period, where a period of 0 means the deadline.
-void validate_deadline(const Scheduler& scheduler) {
-  bool timed = scheduler.runtime || scheduler.deadline || scheduler.period;
-  if (scheduler.policy != "SCHED_DEADLINE") {
-    if (timed) {
-      fail("process.scheduler", "runtime, deadline and period need the policy SCHED_DEADLINE");
-    }
-    return;
+struct Time {
+  const char* path;
+  uint64_t value;  // ns
+};
+
+// sched(7): 1024 ns <= runtime <= deadline <= period, where a period of 0 means the deadline. The
+// kernel keeps the highest bit for itself.
+void validate_times(const Time& runtime, const Time& deadline, const Time& period) {
+  constexpr uint64_t kMost = INT64_MAX;
+  if (deadline.value == 0) fail(deadline.path, "required with SCHED_DEADLINE");
+  for (const Time& time : {runtime, deadline, period}) {
+    if (time.value > kMost) fail(time.path, cat(time.value, " is above ", kMost));
   }
-  uint64_t period = scheduler.period ? scheduler.period : scheduler.deadline;
-  if (scheduler.runtime < 1024 || scheduler.runtime > scheduler.deadline ||
-      scheduler.deadline > period) {
-    fail("process.scheduler", "SCHED_DEADLINE needs 1024 <= runtime <= deadline <= period");
+  if (runtime.value < 1024) {
+    fail(runtime.path, cat("SCHED_DEADLINE needs at least 1024 ns, not ", runtime.value));
+  }
+  if (runtime.value > deadline.value) {
+    fail(runtime.path, cat(runtime.value, " is above the deadline, ", deadline.value));
+  }
+  if (period.value != 0 && deadline.value > period.value) {
+    fail(deadline.path, cat(deadline.value, " is above the period, ", period.value));
+  }
+}
+
+void validate_deadline(const Scheduler& s) {
+  const Time runtime{"process.scheduler.runtime", s.runtime};
+  const Time deadline{"process.scheduler.deadline", s.deadline};
+  const Time period{"process.scheduler.period", s.period};
+  if (s.policy == "SCHED_DEADLINE") return validate_times(runtime, deadline, period);
+  for (const Time& time : {runtime, deadline, period}) {
+    if (time.value != 0) {
+      fail(time.path, cat(time.value, " needs the policy SCHED_DEADLINE, not ", s.policy));
+    }
   }
 }
 
@@ -94,7 +115,7 @@ void validate_scheduler(const Scheduler& scheduler) {
   check_name(kSchedulerPolicies, scheduler.policy, "process.scheduler.policy");
   check_names(kSchedulerFlags, scheduler.flags, "process.scheduler.flags");
   if (scheduler.nice < -20 || scheduler.nice > 19) {
-    fail("process.scheduler.nice", "not from -20 to 19");
+    fail("process.scheduler.nice", cat(scheduler.nice, " is not from -20 to 19"));
   }
   validate_priority(scheduler);
   validate_deadline(scheduler);
@@ -125,7 +146,9 @@ void validate_process(const Process& process, Warnings& warnings) {
   validate_console(process);
   validate_user(process.user);
   validate_rlimits(process.rlimits);
-  if (process.capabilities) resolve_capabilities(*process.capabilities, warnings);
+  if (process.capabilities) {
+    resolve_capabilities(*process.capabilities, process.user.uid == 0, warnings);
+  }
   // proc(5): OOM_SCORE_ADJ_MIN and _MAX
   if (process.oomScoreAdj && (*process.oomScoreAdj < -1000 || *process.oomScoreAdj > 1000)) {
     fail("process.oomScoreAdj", "not from -1000 to 1000");

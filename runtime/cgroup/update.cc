@@ -43,6 +43,8 @@ void complete_cpu(const Cgroup& cgroup, spec::LinuxCPU& cpu) {
 }
 
 void complete_memory(const Cgroup& cgroup, spec::LinuxMemory& memory) {
+  // In an update 0 stands for "as it is", in every peer's and in Docker's messages.
+  if (memory.swap == 0) memory.swap.reset();
   if (memory.swap.value_or(0) <= 0 || memory.limit.value_or(0) != 0) return;
   const int64_t limit = number(read(cgroup, "memory.max"));
   // Without a memory limit there is nothing that a sum could be a sum with; limit_writes says so.

@@ -1,5 +1,6 @@
 #include "runtime/commands/list_of_commands.h"
 #include "runtime/container/verbs.h"
+#include "runtime/log.h"
 #include "runtime/sys/file.h"
 #include "spec/error.h"
 #include "spec/ids.h"
@@ -95,7 +96,9 @@ spec::Document read_process(const std::string& path) {
   std::string text;
   if (int r = sys::read_named_file(path.c_str(), text, spec::kMaxDocumentSize))
     throw spec::Error(path, r);
-  return spec::Document::parse_process(std::move(text), path);
+  spec::Document document = spec::Document::parse_process(std::move(text), path);
+  for (const std::string& warning : document.near_misses()) log::warning(warning);
+  return document;
 }
 
 int exec(const Globals& globals, const ExecOptions& options, const Words& words) {

@@ -6,6 +6,7 @@
 #include "runtime/commands/list_of_commands.h"
 #include "runtime/commands/mount_table.h"
 #include "runtime/commands/table.h"
+#include "runtime/log.h"
 #include "runtime/messages.h"
 #include "runtime/sys/file.h"
 #include "spec/error.h"
@@ -40,6 +41,7 @@ void change(const std::string& root, std::string_view id, const std::string& pat
             MountChange what) {
   // Before the lock is taken: whoever writes to the pipe may take his time.
   const auto document = spec::Document::parse_mounts(read_input(path), input_name(path));
+  for (const std::string& warning : document.near_misses()) log::warning(warning);
   auto container = Container::open_locked(root, id);
   check_live(container);
   try {

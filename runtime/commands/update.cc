@@ -153,6 +153,7 @@ int update(const Globals& globals, const UpdateOptions& options, const Words& wo
     // Before the lock is taken: whoever writes to the pipe may take his time.
     const std::string path(options.resources);
     document = spec::Document::parse_resources(read_input(path), input_name(path));
+    for (const std::string& warning : document->near_misses()) log::warning(warning);
   }
   const store::Container container = open_live(globals.state_root().path, words[0]);
   const auto [l3, bandwidth] = std::pair(options.l3_cache_schema, options.mem_bw_schema);

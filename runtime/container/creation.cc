@@ -51,6 +51,7 @@ Creation::Creation(const CreateRequest& request, bool start_follows)
       document_(
           spec::Document::parse_config(read_config(config_path(request)), request.config_name)) {
   try {
+    warnings_ = document_.near_misses();
     check_agent();
     settle_agent(document_.spec);
     complete_userns(document_.spec, warnings_);

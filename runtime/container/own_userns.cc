@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runtime/host/subids.h"
+#include "runtime/log.h"
 #include "runtime/sys/file.h"
 #include "runtime/sys/metadata.h"
 #include "runtime/sys/process.h"
@@ -49,13 +50,19 @@ std::string words(const std::optional<host::IdRange>& ids) {
 
 }  // namespace
 
+static void map_caller(spec::Spec& spec, uint32_t uid) {
+  const std::string added = spec::complete_id_maps(spec, uid, sys::effective_gid());
+  if (!added.empty()) log::debug(added);
+}
+
 void complete_userns(spec::Spec& spec, spec::Warnings& warnings) {
   const uint32_t uid = sys::effective_uid();
-  if (uid == 0 || !spec.linux) return;
+  if (!spec.linux) return;
   spec::Linux& linux = *spec.linux;
   const spec::LinuxNamespace* user = spec::find_namespace(spec, "user");
   const bool mapped = !linux.uidMappings.empty() || !linux.gidMappings.empty();
-  if (mapped || (user != nullptr && !user->path.empty())) return;
+  if (uid == 0 || mapped) return map_caller(spec, uid);
+  if (user != nullptr && !user->path.empty()) return;
   std::optional<host::IdRange> uids;
   std::optional<host::IdRange> gids;
   if (is_in_path("newuidmap") && is_in_path("newgidmap")) {

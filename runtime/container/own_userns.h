@@ -9,7 +9,8 @@ namespace coracle::container {
 
 // If the caller is an ordinary user: gives `spec` a user namespace if it has none, and a new one
 // without mappings the caller as its root and, above, the first ranges that /etc/subuid and
-// /etc/subgid grant. A warning says so.
+// /etc/subgid grant. A warning says so. Root, and who maps only users or only groups, gets the
+// mapping that is missing (spec::complete_id_maps), and a line of debugging says so.
 void complete_userns(spec::Spec& spec, spec::Warnings& warnings);
 
 }  // namespace coracle::container

@@ -152,7 +152,7 @@ int run(const CreateRequest& request) {
   if (!creation.spec().process)
     throw Error::at("process", "not set in config.json: there is nothing to run");
   engine::check_detached_terminal(*creation.spec().process, request.detach,
-                          !request.console_socket.empty());
+                                  !request.console_socket.empty());
   engine::check_input(*creation.spec().process, request.detach || !request.console_socket.empty());
   if (!request.detach) gate = new SignalGate;
   // As subreaper we see the end of what a container without a pid namespace leaves behind.

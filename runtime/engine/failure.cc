@@ -37,8 +37,11 @@ static std::string_view program_name(const plan::View& plan) {
 }
 
 // Engines tell 127 from 126 by these words.
-static Error not_found(std::string_view program, int error) {
+static Error not_found(std::string_view program, int error, uint32_t extra) {
   const std::string quoted = spec::quoted(program);
+  if (error == EACCES && extra == plan::kProgramOnNoexec)
+    return Error(cat("exec: ", quoted,
+                     ": it is on a file system mounted noexec: ", messages::kPermissionDenied));
   if (error == ENOENT && program.find('/') == std::string_view::npos)
     return Error(cat("exec: ", quoted, ": ", messages::kNotInPath));
   if (error == ENOENT)
@@ -96,7 +99,7 @@ static Error scheduler_failure(const plan::View& plan, const plan::Step& step,
 Error failure(const plan::View& plan, const plan::Message& m, const std::string& rootfs) {
   if (m.step >= plan.header().step_count) return Error("starting the container's init", m.error);
   const plan::Step& step = plan.begin()[m.step];
-  if (step.op == Op::kResolveProgram) return not_found(program_name(plan), m.error);
+  if (step.op == Op::kResolveProgram) return not_found(program_name(plan), m.error, m.extra);
   if (step.op == Op::kExecute) return exec_failed(program_name(plan), m, rootfs);
   if (step.op == Op::kWorkDir)
     return no_working_directory(plan.str(step.as<plan::WorkDir>().path), m);

@@ -5,6 +5,7 @@
 #include <linux/fcntl.h>
 
 #include "runtime/init/descriptor.h"
+#include "runtime/init/detached.h"
 #include "runtime/init/init.h"
 #include "runtime/init/open.h"
 #include "runtime/init/syscall.h"
@@ -29,19 +30,29 @@ long hand_over(Context& c, const void* payload, long fd) {
   return r < 0 ? fail(c, Call::k_sendmsg, r) : 0;
 }
 
-// The machine's own /dev/null (char 1:3) must not change hands.
-static bool is_null(const struct stat& st) {
-  return is_char_device(st.st_mode) && st.st_rdev == (1 << 8 | 3);
+void warn(Context& c, const void* payload, long error) {
+  send_message(c, plan::MessageKind::kWarning, step_of(c, payload), error);
 }
 
-// The program may reopen its stdio by /dev/stdout. A stream that cannot be given away stays as it
-// is: a read-only file system, a file whose owner is not mapped here, a socket or pipe that
-// refuses.
+// Pipes and files, which the program may open anew as /dev/stdout. Not so a device, which is the
+// machine's (/dev/null) or the caller's (a terminal); nor a file that is only read, unless no path
+// leads to it: it is somebody's, who has only lent it (`run </etc/shadow`). Nobody can open a
+// socket by a path.
+static bool is_for_the_program(long fd, const struct stat& st) {
+  constexpr unsigned kPipeType = 0010000;
+  if ((st.st_mode & kTypeMask) == kPipeType) return true;
+  if (!is_regular(st.st_mode)) return false;
+  const long flags = syscall(__NR_fcntl, fd, F_GETFL);
+  return st.st_nlink == 0 || (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY);
+}
+
+// A stream that cannot be given away stays as it is: a read-only file system, a file whose owner is
+// not mapped here, a pipe that refuses.
 long run(Context& c, const plan::StdioOwner& p) {
   for (int fd = 0; fd <= 2; ++fd) {
     struct stat st {};
     if (syscall(__NR_fstat, fd, &st) < 0) continue;  // the caller gave none
-    if (is_null(st) || st.st_uid == p.uid) continue;
+    if (!is_for_the_program(fd, st) || st.st_uid == p.uid) continue;
     const long r = syscall(__NR_fchown, fd, p.uid, -1);
     if (r < 0 && r != -EPERM && r != -EROFS && r != -EINVAL && r != -ENOSYS)
       return fail(c, Call::k_chown, r, static_cast<uint32_t>(fd));

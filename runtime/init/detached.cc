@@ -53,7 +53,7 @@ long attach(Context& c, long tree, long target) {
   return fail(c, Call::k_move_mount, -ENOTDIR);  // mount(2)'s error for it, which Docker explains
 }
 
-static long make_empty_tmpfs(Context& c, long fs, const char* label) {
+static long make_tmpfs(Context& c, long fs, const char* label, uint64_t attrs) {
   long r = 0;
   if (label != nullptr) r = syscall(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "context", label, 0);
   if (r >= 0) r = syscall(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, 0, 0, 0);
@@ -61,17 +61,29 @@ static long make_empty_tmpfs(Context& c, long fs, const char* label) {
     take_log(c, fs);
     return fail(c, Call::k_fsconfig, r);
   }
-  r = syscall(__NR_fsmount, fs, FSMOUNT_CLOEXEC,
-              MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  r = syscall(__NR_fsmount, fs, FSMOUNT_CLOEXEC, attrs);
   return r < 0 ? fail(c, Call::k_fsmount, r) : r;
 }
 
-long empty_tmpfs(Context& c, const char* label) {
+long new_tmpfs(Context& c, const char* label, uint64_t attrs) {
   const long fs = syscall(__NR_fsopen, "tmpfs", FSOPEN_CLOEXEC);
   if (fs < 0) return fail(c, Call::k_fsopen, fs);
-  const long mount = make_empty_tmpfs(c, fs, label);
+  const long mount = make_tmpfs(c, fs, label, attrs);
   done_with(c, fs);
   return mount;
+}
+
+long empty_tmpfs(Context& c, const char* label) {
+  return new_tmpfs(c, label,
+                   MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+long take_away(Context& c, long scratch) {
+  long r = syscall(__NR_fchdir, scratch);
+  if (r >= 0) r = syscall(__NR_umount2, ".", kDetach);
+  if (r < 0) return fail(c, Call::k_umount, r);
+  r = syscall(__NR_fchdir, c.root);
+  return r < 0 ? fail(c, Call::k_chdir, r) : 0;
 }
 
 // Each read(2) gives one message, "e tmpfs: Bad value for 'size'"; the first error tells most.

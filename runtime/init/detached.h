@@ -19,12 +19,24 @@ long set_attr(Context& c, long mount, uint64_t attr, unsigned flags);
 // Puts the tree onto the target's fd.
 long attach(Context& c, long tree, long target);
 
+inline constexpr int kDetach = 2;  // MNT_DETACH (umount2(2); in no kernel header)
+
+// A new tmpfs with MOUNT_ATTR_* `attrs`. `label`: SELinux context, or null.
+long new_tmpfs(Context& c, const char* label, uint64_t attrs);
+
 // A new empty tmpfs, read-only and without devices, programs or set-id bits, to hide things under.
 // `label`: SELinux context, or null.
 long empty_tmpfs(Context& c, const char* label);
 
 // The kernel's explanation of a failing fsopen/fsconfig/fspick context, into c.text.
 void take_log(Context& c, long fs);
+
+// Takes a tmpfs that lies on the container's root away again, before anyone else (a hook) sees this
+// mount namespace; the working directory is the root's then.
+long take_away(Context& c, long scratch);
+
+// The mount of a MountFs by mount(2), detached. `mode`: permissions for its root, or -1.
+long mount_by_page(Context& c, const plan::MountFs& p, long mode);
 
 // Closes up to three fds; negative ones are none. In the init itself they stay open as long as they
 // are few: one close_range(2) in PreserveFds takes them all, where closing one by one makes a fifth

@@ -4,7 +4,9 @@
 #include <asm/stat.h>
 #include <linux/errno.h>
 #include <linux/fcntl.h>
+#include <linux/mount.h>
 
+#include "runtime/init/descriptor.h"
 #include "runtime/init/detached.h"
 #include "runtime/init/paths.h"
 #include "runtime/init/syscall.h"
@@ -48,18 +50,49 @@ static long open_node_target(Context& c, long dir, const char* name) {
   return fd < 0 ? fail(c, Call::k_open, fd) : fd;
 }
 
-// No user namespace but the first may make devices: the host's node of the same name is bound, if
-// it is the same device. Until the pivot, absolute paths are the host's.
-static long bind_node(Context& c, const plan::MakeNode& p, long dir, const char* name) {
+// A node that was bound with another owner or mode than the bundle wants: nobody changes the
+// host's.
+static void warn_of_owner(Context& c, const plan::MakeNode& p, long tree) {
+  struct stat st {};
+  if (syscall(__NR_fstat, tree, &st) < 0) return;  // a warning the less
+  const bool same = ((p.asked & plan::kNodeMode) == 0 || (st.st_mode ^ p.mode) == 0) &&
+                    ((p.asked & plan::kNodeUid) == 0 || st.st_uid == p.uid) &&
+                    ((p.asked & plan::kNodeGid) == 0 || st.st_gid == p.gid);
+  if (same) return;
+  detail(c).put("fileMode, uid and gid are ignored: it is the host's own node");
+  c.call = Call::k_none;
+  warn(c, &p, -EPERM);
+}
+
+// The host's node of the same name, if it is the same device. Until the pivot, absolute paths are
+// the host's.
+static long clone_node_of_host(Context& c, const plan::MakeNode& p) {
   const long tree = clone_tree(c, AT_FDCWD, c.str(p.path), 0);
+  if (tree == -ENOENT || tree == -ENOTDIR)
+    detail(c).put("the host has no such device, and only its root could make one");
   if (tree < 0) return tree;
   const Kind kind = kind_of(tree);
+  long r = 0;
   if (kind.error < 0 || kind.type != (p.mode & kTypeMask) ||
       kind.device != device_number(p.major, p.minor)) {
-    close_fd(tree);
     detail(c).put("the host's node of that name is another device");
-    return fail(c, Call::k_mknod, -EPERM);
+    r = fail(c, Call::k_mknod, -EPERM);
   }
+  if (r == 0) r = set_attr(c, tree, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0);
+  if (r == 0) {
+    warn_of_owner(c, p, tree);
+    return tree;
+  }
+  close_fd(tree);
+  return r;
+}
+
+// No user namespace but the first may make devices: one that was made outside is bound.
+static long bind_node(Context& c, const plan::MakeNode& p, long dir, const char* name) {
+  const bool made = p.tree != plan::kNoSlot && c.fd(p.tree) >= 0;
+  const long tree = made ? c.fd(p.tree) : clone_node_of_host(c, p);
+  if (tree < 0) return tree;
+  if (made) c.fd(p.tree) = -1;
   const long target = open_node_target(c, dir, name);
   const long r = target < 0 ? target : attach(c, tree, target);
   done_with(c, tree, target);
@@ -77,6 +110,67 @@ long run(Context& c, const plan::MakeNode& p) {
   if (p.uid == 0 && p.gid == 0) return 0;
   r = syscall(__NR_fchownat, dir, name, p.uid, p.gid, AT_SYMLINK_NOFOLLOW);
   return r < 0 ? fail(c, Call::k_chown, r) : 0;
+}
+
+// ---- HostNodes, CloneNodes
+// ---------------------------------------------------------------------
+
+namespace {
+struct NodeName {
+  char text[12];
+  explicit NodeName(uint32_t index) : text{} { Line{text, sizeof(text)}.number(index); }
+};
+}  // namespace
+
+// The caller's umask applies here, so the mode is set once more.
+static long make_host_node(long dir, const char* name, const plan::HostNode& node) {
+  long r = syscall(__NR_mknodat, dir, name, node.mode, device_number(node.major, node.minor));
+  if (r >= 0) r = syscall(__NR_fchownat, dir, name, node.uid, node.gid, AT_SYMLINK_NOFOLLOW);
+  if (r >= 0) r = syscall(__NR_fchmodat, dir, name, node.mode & 07777);
+  return r;
+}
+
+// EPERM: no CAP_MKNOD, or a device cgroup around us. Then the host's own node has to do.
+static long make_host_nodes(Context& c, plan::List nodes, long dir) {
+  for (uint32_t i = 0; i < nodes.count; ++i) {
+    const long r = make_host_node(dir, NodeName(i).text, c.list<plan::HostNode>(nodes)[i]);
+    if (r < 0 && r != -EPERM) return fail(c, Call::k_mknod, r, i);
+  }
+  return 0;
+}
+
+long run(Context& c, const plan::HostNodes& p) {
+  const long dir = new_tmpfs(c, c.str(p.label), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+  if (dir < 0) return dir;
+  const long r = make_host_nodes(c, p.nodes, dir);
+  if (r < 0) {
+    close_fd(dir);
+  } else {
+    c.fd(p.slot) = static_cast<int>(dir);
+  }
+  return r;
+}
+
+static long clone_nodes(Context& c, plan::List nodes, long dir) {
+  for (uint32_t i = 0; i < nodes.count; ++i) {
+    const long tree = clone_tree(c, dir, NodeName(i).text, 0);
+    if (tree < 0 && tree != -ENOENT) return tree;
+    c.fd(c.list<plan::Slot>(nodes)[i]) = static_cast<int>(tree);
+  }
+  return 0;
+}
+
+// Before Linux 6.15 only what is mounted can be cloned: for that moment the tmpfs lies on top of
+// the container's root, where no look-up of ours comes by.
+long run(Context& c, const plan::CloneNodes& p) {
+  const long dir = c.fd(p.slot);
+  long r = attach(c, dir, c.root);
+  if (r < 0) return r;
+  r = clone_nodes(c, p.nodes, dir);
+  if (r == 0) r = take_away(c, dir);
+  done_with(c, dir);
+  c.fd(p.slot) = -1;
+  return r;
 }
 
 // ---- MakeSymlink -----------------------------------------------------------------------------

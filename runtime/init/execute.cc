@@ -2,6 +2,7 @@
 // and executed at the end.
 #include <asm/errno.h>
 #include <asm/stat.h>
+#include <asm/statfs.h>
 #include <linux/fcntl.h>
 
 #include "runtime/init/home.h"
@@ -27,14 +28,23 @@ static long may_execute(const char* path) {
   return syscall(__NR_faccessat, AT_FDCWD, path, 1);
 }
 
-// 0, or why this path is not a program: ENOENT, EISDIR, EACCES, ...
-static long check_program(const char* path) {
+// A mount with noexec refuses everybody, whatever the file's mode says.
+static bool is_on_noexec(const char* path) {
+  constexpr long kNoExec = 8;  // ST_NOEXEC (statvfs(3); in no kernel header)
+  struct statfs fs {};
+  return syscall(__NR_statfs, path, &fs) == 0 && (fs.f_flags & kNoExec) != 0;
+}
+
+// 0, or why this path is not a program: ENOENT, EISDIR, EACCES, ...; `noexec` if that is why.
+static long check_program(const char* path, bool& noexec) {
   struct stat st {};
   const long r = syscall(__NR_newfstatat, AT_FDCWD, path, &st, 0);
   if (r < 0) return r;
   if (is_directory(st.st_mode)) return -EISDIR;
   if (!is_regular(st.st_mode)) return -EACCES;
-  return may_execute(path);
+  const long allowed = may_execute(path);
+  noexec = noexec || (allowed == -EACCES && is_on_noexec(path));
+  return allowed;
 }
 
 // One directory of the search path and the name. An empty directory is the working directory.
@@ -46,12 +56,12 @@ static long join(Context& c, const char* dir, size_t size, const char* name) {
 }
 
 // As execvp: the first that can be executed; else EACCES if there was one that could not.
-static long search_path(Context& c, const char* search, const char* name) {
+static long search_path(Context& c, const char* search, const char* name, bool& noexec) {
   long result = -ENOENT;
   for (const char* dir = search;; ++search) {
     if (*search != ':' && *search != '\0') continue;
     long r = join(c, dir, static_cast<size_t>(search - dir), name);
-    if (r == 0) r = check_program(c.path);
+    if (r == 0) r = check_program(c.path, noexec);
     if (r == 0) return 0;
     if (r == -EACCES || r == -EISDIR) result = -EACCES;
     if (*search == '\0') return result;
@@ -64,27 +74,28 @@ static bool has_slash(const char* name) {
   return *name == '/';
 }
 
-// HOME first, for the search needs the scratch that the result stays in.
+long run(Context& c, const plan::FindHome& p) {
+  constexpr size_t kPrefix = 5;  // "HOME="
+  find_home(c, p.uid, reinterpret_cast<char*>(c.base + p.home.off + kPrefix), p.room);
+  return 0;
+}
+
 long run(Context& c, const plan::ResolveProgram& p) {
-  if (p.home.off != 0) {
-    constexpr size_t kPrefix = 5;  // "HOME="
-    auto* home = reinterpret_cast<char*>(c.base + p.home.off + kPrefix);
-    find_home(c, p.uid, home, p.home_room);
-  }
   const char* name = c.str(p.name);
   const char* search = c.str(p.search);
+  bool noexec = false;
   long r = -ENOENT;
   if (has_slash(name)) {
-    r = check_program(name);
+    r = check_program(name, noexec);
     c.program = name;
   } else if (*name != '\0') {
-    r = search_path(c, search != nullptr ? search : kStandardPath, name);
+    r = search_path(c, search != nullptr ? search : kStandardPath, name, noexec);
     c.program = c.path;
   }
   if (r == 0) return 0;
   c.program = nullptr;
   detail(c).put(name);
-  return fail(c, Call::k_access, r);
+  return fail(c, Call::k_access, r, noexec ? plan::kProgramOnNoexec : 0);
 }
 
 // Offsets become pointers, once: no address of ours is as low as the size of the plan.

@@ -3,6 +3,7 @@
 #include <linux/fcntl.h>
 #include <linux/sched.h>
 
+#include "runtime/init/detached.h"
 #include "runtime/init/paths.h"
 #include "runtime/init/procfs.h"
 #include "runtime/init/syscall.h"
@@ -11,8 +12,6 @@
 namespace coracle::init {
 
 using plan::Call;
-
-static constexpr int kDetach = 2;  // MNT_DETACH (umount2(2); in no kernel header)
 
 // "/" of the mount namespace is the container's root from here on (setns(2)).
 long run(Context& c, const plan::EnterMounts& p) {

@@ -48,6 +48,14 @@ static long send_tree(Context& c, const plan::OpenTree& p, long tree) {
   return copy < 0 ? fail(c, Call::k_dup, copy) : hand_over(c, &p, copy);
 }
 
+static long refuse_tree(Context& c, const plan::OpenTree& p, long error) {
+  if (error != -ENOENT && error != -ENOTDIR) return error;
+  const bool inside = (p.flags & plan::kTreeInRoot) != 0;
+  detail(c).put(inside ? "the container has no such path at this point of its mounts"
+                       : "it does not exist on the host");
+  return error;
+}
+
 long run(Context& c, const plan::OpenTree& p) {
   unsigned flags = 0;
   if ((p.flags & plan::kTreeRecursive) != 0) flags |= AT_RECURSIVE;
@@ -55,7 +63,7 @@ long run(Context& c, const plan::OpenTree& p) {
   const long tree = (p.flags & plan::kTreeInRoot) != 0
                         ? clone_inside(c, c.str(p.path), flags)
                         : clone_tree(c, AT_FDCWD, c.str(p.path), flags);
-  if (tree < 0) return keeps_other(c, p, tree) ? 0 : tree;
+  if (tree < 0) return keeps_other(c, p, tree) ? 0 : refuse_tree(c, p, tree);
   long r = check_tree(c, p, tree);
   if (r == 0) r = set_attrs(c, tree, p.attrs);
   if (r == 0 && (p.flags & plan::kTreeSend) != 0) r = send_tree(c, p, tree);
@@ -66,6 +74,25 @@ long run(Context& c, const plan::OpenTree& p) {
   if ((p.flags & plan::kTreeReplace) != 0) close_fd(c.fd(p.slot));
   c.fd(p.slot) = static_cast<int>(tree);
   return 0;
+}
+
+// ---- a mount at "/"
+// ------------------------------------------------------------------------------
+
+// From now on it is what all paths of the container begin at, what hooks find as their working
+// directory, and what the pivot makes the root.
+static long become_root(Context& c, long mount) {
+  const long root = syscall(__NR_fcntl, mount, F_DUPFD_CLOEXEC, 0);
+  if (root < 0) return fail(c, Call::k_dup, root);
+  done_with(c, c.root);
+  c.root = static_cast<int>(root);
+  const long r = syscall(__NR_fchdir, root);
+  return r < 0 ? fail(c, Call::k_chdir, r) : 0;
+}
+
+static long attach_below(Context& c, long mount, const char* path, long target) {
+  const long r = attach(c, mount, target);
+  return r == 0 && equal(path, "/", 2) ? become_root(c, mount) : r;
 }
 
 // Only the root of a procfs may cover /proc: labels and sysctls must not be written into anything
@@ -83,19 +110,44 @@ static long check_procfs(Context& c, long tree) {
 
 // ---- MountFs ---------------------------------------------------------------------------------
 
+static constexpr char kOption[] = "option ";
+
+static long refused(Context& c, long fs, const char* key, long error, uint32_t index) {
+  detail(c).put(kOption).put(key);  // in case the kernel has no words of its own
+  take_log(c, fs);
+  return fail(c, Call::k_fsconfig, error, index);
+}
+
 static long set_option(Context& c, long fs, const char* key, const char* value, uint32_t index) {
   const long r = value != nullptr ? syscall(__NR_fsconfig, fs, FSCONFIG_SET_STRING, key, value, 0)
                                   : syscall(__NR_fsconfig, fs, FSCONFIG_SET_FLAG, key, 0, 0);
+  return r < 0 ? refused(c, fs, key, r, index) : 0;
+}
+
+static long set_path_by(long fs, const char* key, const char* path, unsigned flags, long& opened) {
+  opened = syscall(__NR_openat, AT_FDCWD, path, flags | O_DIRECTORY | O_CLOEXEC);
+  if (opened < 0) return opened;
+  const long r = syscall(__NR_fsconfig, fs, FSCONFIG_SET_FD, key, 0, opened);
+  close_fd(opened);
+  return r;
+}
+
+// A host path, as those in the options are. EBADF: a kernel that takes no O_PATH descriptor here.
+static long set_path(Context& c, long fs, const char* key, const char* path, uint32_t index) {
+  long opened = -1;
+  long r = set_path_by(fs, key, path, O_PATH, opened);
+  if (r == -EBADF) r = set_path_by(fs, key, path, O_RDONLY, opened);
   if (r >= 0) return 0;
-  detail(c).put("option ").put(key);  // in case the kernel has no words of its own
-  take_log(c, fs);
-  return fail(c, Call::k_fsconfig, r, index);
+  if (opened >= 0) return refused(c, fs, key, r, index);
+  detail(c).put(key).put(": ").put(path);
+  return fail(c, Call::k_open, r, index);
 }
 
 static long set_options(Context& c, long fs, plan::List options) {
   for (uint32_t i = 0; i < options.count; ++i) {
     const plan::FsOption& o = c.list<plan::FsOption>(options)[i];
-    const long r = set_option(c, fs, c.str(o.key), c.str(o.value), i);
+    const long r = o.path != 0 ? set_path(c, fs, c.str(o.key), c.str(o.value), i)
+                               : set_option(c, fs, c.str(o.key), c.str(o.value), i);
     if (r < 0) return r;
   }
   return 0;
@@ -119,21 +171,44 @@ static long keep_mode(Context& c, long fs, long target) {
   return set_option(c, fs, "mode", mode, UINT32_MAX);
 }
 
+static bool keeps_mode(const plan::MountFs& p, const Target& target) {
+  return (p.flags & plan::kMountKeepMode) != 0 && target.existed;
+}
+
 static long configure(Context& c, const plan::MountFs& p, long fs, const Target& target) {
   long r = 0;
   if (p.source.off != 0) r = set_option(c, fs, "source", c.str(p.source), UINT32_MAX);
   if (r == 0) r = set_options(c, fs, p.options);
-  if (r == 0 && (p.flags & plan::kMountKeepMode) != 0 && target.existed)
-    r = keep_mode(c, fs, target.fd);
+  if (r == 0 && keeps_mode(p, target)) r = keep_mode(c, fs, target.fd);
   return r == 0 ? finish_options(c, fs, FSCONFIG_CMD_CREATE) : r;
 }
 
-static long new_mount(Context& c, const plan::MountFs& p, long fs, const Target& target) {
-  long r = configure(c, p, fs, target);
+// Both ways refused it: what fsconfig(2) said tells more than the errno of mount(2), if the kernel
+// had words of its own.
+static long mount_otherwise(Context& c, const plan::MountFs& p, const Target& target) {
+  char said[sizeof(c.text)];
+  Line{said, sizeof(said)}.put(c.text);
+  const bool words = c.text[0] != '\0' && !equal(c.text, kOption, sizeof(kOption) - 1);
+  const Kind kind = kind_of(target.fd);
+  const bool keeps = keeps_mode(p, target) && kind.error == 0;
+  const long mount = mount_by_page(c, p, keeps ? static_cast<long>(kind.permissions) : -1);
+  if (mount != -EINVAL || c.call != Call::k_mount || !words) return mount;
+  detail(c).put(said);
+  return fail(c, Call::k_fsconfig, mount);
+}
+
+static long create_mount(Context& c, const plan::MountFs& p, long fs, const Target& target) {
+  const long r = configure(c, p, fs, target);
+  if (r == -EINVAL && p.page.off != 0) return mount_otherwise(c, p, target);
   if (r < 0) return r;
   const long mount = syscall(__NR_fsmount, fs, FSMOUNT_CLOEXEC, p.mount_attrs);
-  if (mount < 0) return fail(c, Call::k_fsmount, mount);
-  if (p.context != kNoSlot) r = check_procfs(c, mount);
+  return mount < 0 ? fail(c, Call::k_fsmount, mount) : mount;
+}
+
+static long new_mount(Context& c, const plan::MountFs& p, long fs, const Target& target) {
+  const long mount = create_mount(c, p, fs, target);
+  if (mount < 0) return mount;
+  long r = p.context != kNoSlot ? check_procfs(c, mount) : 0;
   if ((p.flags & plan::kMountCopyUp) != 0) r = copy_up(c, target.fd, mount);
   if (r == 0) r = set_attrs(c, mount, p.attrs);
   if (r == 0) return mount;
@@ -171,6 +246,7 @@ static long stand_in(Context& c, const plan::MountFs& p, long error) {
 static long open_mount(Context& c, const plan::MountFs& p, const Target& target, long& fs) {
   fs = p.context != kNoSlot ? c.fd(p.context)
                             : syscall(__NR_fsopen, c.str(p.fstype), FSOPEN_CLOEXEC);
+  if (fs == -ENODEV) detail(c).put("this kernel has no file system of type ").put(c.str(p.fstype));
   const long mount = fs < 0 ? fail(c, Call::k_fsopen, fs) : new_mount(c, p, fs, target);
   return mount < 0 ? stand_in(c, p, mount) : mount;
 }
@@ -181,7 +257,7 @@ long run(Context& c, const plan::MountFs& p) {
   if (target.fd < 0) return target.fd;
   long fs = -1;
   const long mount = open_mount(c, p, target, fs);
-  const long r = mount < 0 ? mount : attach(c, mount, target.fd);
+  const long r = mount < 0 ? mount : attach_below(c, mount, c.str(p.target), target.fd);
   done_with(c, target.fd, fs, mount);
   return r;
 }
@@ -221,7 +297,7 @@ static long mount_tree(Context& c, const plan::MountTree& p, long tree) {
     target = open_target(c, path, p.flags, directory ? Missing::kDirectory : Missing::kFile);
   }
   if (target.fd < 0) return target.fd;
-  const long r = attach(c, tree, target.fd);
+  const long r = attach_below(c, tree, path, target.fd);
   done_with(c, target.fd);
   return r;
 }

@@ -11,8 +11,6 @@ namespace coracle::init {
 
 using plan::Call;
 
-static constexpr int kDetach = 2;  // MNT_DETACH (umount2(2); in no kernel header)
-
 // Mounts made from here on must not appear on the host, and pivot_root(2) refuses a shared parent.
 long run(Context& c, const plan::PropagationRoot& p) {
   mount_attr attr{};

@@ -173,8 +173,24 @@ std::string text(const View& v, const Remount& p) {
 std::string text(const View& v, const MakeDir& p) {
   return cat(quoted(v.str(p.path)), " ", octal(p.mode));
 }
+std::string text(const View& v, const HostNodes& p) {
+  std::string out = cat("slot ", p.slot);
+  for (uint32_t i = 0; i < p.nodes.count; ++i) {
+    const HostNode& node = v.list<HostNode>(p.nodes)[i];
+    append(out, i ? ", " : " ", octal(node.mode), " ", node.major, ":", node.minor);
+    if (node.uid != kNoId) append(out, " uid ", node.uid);
+    if (node.gid != kNoId) append(out, " gid ", node.gid);
+  }
+  return out;
+}
+std::string text(const View& v, const CloneNodes& p) {
+  std::string out = cat("of slot ", p.slot, " into");
+  for (uint32_t i = 0; i < p.nodes.count; ++i) append(out, " ", v.list<Slot>(p.nodes)[i]);
+  return out;
+}
 std::string text(const View& v, const MakeNode& p) {
-  return cat(quoted(v.str(p.path)), " ", octal(p.mode), " ", p.major, ":", p.minor);
+  return cat(quoted(v.str(p.path)), " ", octal(p.mode), " ", p.major, ":", p.minor,
+             p.tree == kNoSlot ? std::string() : cat(" or slot ", p.tree));
 }
 std::string text(const View& v, const MakeSymlink& p) {
   return cat(quoted(v.str(p.path)), " -> ", quoted(v.str(p.points_to)));

@@ -57,6 +57,8 @@ namespace coracle::plan {
   X(MountTree, "bind mount")              \
   X(Remount, "remount")                   \
   X(MakeDir, "mkdir")                     \
+  X(HostNodes, "make devices")            \
+  X(CloneNodes, "clone devices")          \
   X(MakeNode, "device")                   \
   X(MakeSymlink, "symlink")               \
   X(MaskPath, "mask path")                \
@@ -89,6 +91,7 @@ namespace coracle::plan {
   X(Umask, "umask")                       \
   X(Capabilities, "capabilities")         \
   X(WorkDir, "chdir")                     \
+  X(FindHome, "find home")                \
   X(ResolveProgram, "find program")       \
   X(PreserveFds, "close-on-exec")         \
   X(AwaitStart, "await start")            \
@@ -162,6 +165,7 @@ enum class MessageKind : uint8_t { kGo = 1, kReached, kWarning, kFailure, kDescr
   X(fspick)              \
   X(open_tree)           \
   X(move_mount)          \
+  X(mount)               \
   X(mount_setattr)       \
   X(mkdir)               \
   X(mknod)               \

@@ -71,8 +71,11 @@ void add_bytes(Limits& out, std::string_view key, std::string_view file, int64_t
 }
 
 // The specification's swap is memory and swap together, memory.swap.max is swap alone.
-void add_swap(Limits& out, int64_t limit, int64_t swap) {
+void add_swap(Limits& out, int64_t limit, const std::optional<int64_t>& given) {
   const std::string path = "linux.resources.memory.swap";
+  int64_t swap = bytes(given, "swap");
+  // Said and 0: no swap, which a kernel without swap accounting grants as well (crun).
+  if (given == 0) return out.add(path, "memory.swap.max", "0", kCgroupIgnoreMissing);
   // Unlimited memory has always meant unlimited swap as well, where nothing else is said.
   if (limit == -1 && swap == 0) swap = -1;
   if (swap <= 0 || limit == -1) return add_bytes(out, "swap", "memory.swap.max", swap);
@@ -100,7 +103,7 @@ void add_memory(Limits& out, const spec::LinuxMemory& m) {
         " and are ignored");
   }
   const int64_t limit = bytes(m.limit, "limit");
-  add_swap(out, limit, bytes(m.swap, "swap"));
+  add_swap(out, limit, m.swap);
   add_bytes(out, "limit", "memory.max", limit);
   add_bytes(out, "reservation", "memory.low", bytes(m.reservation, "reservation"));
 }

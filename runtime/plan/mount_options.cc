@@ -151,40 +151,16 @@ void apply(const Known& known, MountOptions& out) {
   }
 }
 
-// fsconfig(2) takes strings of up to 255 bytes. The one option that outgrows them in practice is
-// overlay's lowerdir, which has a form for one layer at a time (Linux 6.7).
-constexpr size_t kLongestValue = 255;
-
-void add_layers(std::string_view value, MountOptions& out) {
-  std::string layer;
-  for (size_t i = 0; i <= value.size(); ++i) {
-    if (i == value.size() || value[i] == ':') {
-      out.data.push_back({"lowerdir+", std::move(layer)});
-      layer.clear();
-    } else {
-      if (value[i] == '\\' && i + 1 < value.size()) ++i;  // "\:" is a colon of the name
-      layer.push_back(value[i]);
-    }
-  }
-}
-
-void add_data(const spec::Mount& mount, std::string_view option, std::string_view path,
-              MountOptions& out) {
+void add_data(std::string_view option, std::string_view path, MountOptions& out) {
   const size_t equals = option.find('=');
   const std::string_view key = option.substr(0, equals);
   if (key.empty()) throw Error::at(std::string(path), cat("not an option: ", quoted(option)));
+  if (key.size() > kLongestValue)
+    throw Error::at(std::string(path), "the kernel takes names of options of up to 255 bytes");
   if (equals == std::string_view::npos) {
     out.data.push_back({std::string(key), std::nullopt});
-    return;
-  }
-  const std::string_view value = option.substr(equals + 1);
-  if (value.size() > kLongestValue && mount.type == "overlay" && key == "lowerdir") {
-    add_layers(value, out);
-  } else if (value.size() > kLongestValue) {
-    throw Error::at(std::string(path),
-                    cat("the kernel takes values of up to 255 bytes, this one has ", value.size()));
   } else {
-    out.data.push_back({std::string(key), std::string(value)});
+    out.data.push_back({std::string(key), std::string(option.substr(equals + 1))});
   }
 }
 
@@ -222,7 +198,7 @@ MountOptions parse_mount_options(const spec::Mount& mount, std::string_view orig
     if (const Known* known = find_option(option)) {
       apply(*known, out);
     } else if (!take_idmap_ranges(option, out)) {
-      add_data(mount, option, path, out);
+      add_data(option, path, out);
     }
   }
   out.bind |= out.rbind;

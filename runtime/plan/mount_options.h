@@ -37,6 +37,9 @@ struct PropagationOption {
   bool recursive;
 };
 
+// What fsconfig(2) takes of a string.
+inline constexpr size_t kLongestValue = 255;
+
 struct DataOption {  // "key" or "key=value", as fsconfig(2) takes it
   std::string key;
   std::optional<std::string> value;
@@ -71,6 +74,7 @@ std::vector<std::string_view> known_mount_options();
 struct PlannedMount {
   MountOptions options;
   std::string target;       // absolute, without "." and ".." and double slashes
+  bool new_root = false;    // mounted on "/": hides all before it, paths begin at it from then on
   std::string origin;       // "mounts[3]"
   Slot tree = kNoSlot;      // bind: the detached source
   Slot userns = kNoSlot;    // idmapped: its user namespace

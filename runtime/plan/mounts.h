@@ -23,6 +23,8 @@ using spec::clean_path;
 
 // Whether an id of the container is one of the host's.
 bool is_mapped(const std::vector<spec::LinuxIDMapping>& mappings, uint32_t id);
+// The host's number of an id of the container; kNoId if there is none.
+uint32_t mapped_id(const std::vector<spec::LinuxIDMapping>& mappings, uint32_t id);
 
 // A host path of the bundle: relative ones begin at the bundle.
 std::string absolute_source(const Draft& d, std::string_view source);
@@ -50,6 +52,10 @@ void open_trees(Draft& d, Actor actor);
 bool clones_in_turn(const Draft& d);
 // Every bind says private itself, so the host's mounts may be made that once and for all.
 bool all_binds_are_private(const Draft& d);
+// The options end with shared or rshared.
+bool is_shared(const PlannedMount& m);
+// pivot_root(2) refuses a shared root: a mount at "/" becomes shared behind it (RootAttr).
+void unshare_root(const Draft& d, const PlannedMount& m, AttrList& attrs);
 // `more`: kTree* beyond what the options say.
 void open_source(Draft& d, PlannedMount& m, Actor actor, uint32_t more);
 // The source is the container's own: cloned at its turn, by the init.
@@ -66,6 +72,12 @@ inline bool is_cgroup(const spec::Mount& mount) {
   return mount.type == "cgroup" || mount.type == "cgroup2";
 }
 
+bool has_key(const std::vector<DataOption>& data, std::string_view key);
+// Fills `options`, `page` and `page_flags` of the step; throws for what no kernel takes.
+void add_fs_options(Draft& d, const spec::Mount& mount, const PlannedMount& m, MountFs& step);
+// Superblock options of a mount that is there; throws likewise.
+std::vector<FsOption> remount_options(Draft& d, const PlannedMount& m);
+
 // Every mount, in the order of the list.
 void add_mounts(Draft& d);
 // tmpfs mounts that must be writable until everything below them is made: now read-only.
@@ -73,6 +85,11 @@ void add_late_readonly(Draft& d);
 
 // The paths of the devices that add_devices makes, default and configured ones.
 std::vector<std::string> device_paths(const spec::Spec& spec);
+// Reads the default devices and linux.devices into d.devices, none if /dev is the host's; throws
+// for what no node can be made of.
+void read_devices(Draft& d);
+// In a user namespace: the nodes made by the parent, where that has the right to.
+void add_host_nodes(Draft& d);
 // Default and configured devices, links, ptmx; nothing if /dev is the host's.
 void add_devices(Draft& d);
 

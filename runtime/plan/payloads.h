@@ -210,17 +210,22 @@ struct HostNull {  // open and verify the host's /dev/null (char 1:3) into slot 
 };
 struct FsOption {
   Ref key;
-  Ref value;  // none: a flag
+  Ref value;      // none: a flag
+  uint32_t path;  // 1: the value is a path, given as a descriptor (FSCONFIG_SET_FD)
 };
 struct MountFs {  // fsopen, fsconfig..., fsmount, mount_setattr..., one move_mount
   Ref fstype;
   Ref source;
-  List options;            // FsOption
-  uint32_t mount_attrs;    // MOUNT_ATTR_* given to fsmount
-  List attrs;              // SetAttr, after fsmount
-  Ref target;              // below the container's root
-  uint32_t flags;          // kMount*
-  Slot fallback;           // kMountCgroupBind: a detached tree of the container's cgroup, or none
+  List options;          // FsOption
+  uint32_t mount_attrs;  // MOUNT_ATTR_* given to fsmount
+  List attrs;            // SetAttr, after fsmount
+  Ref target;            // below the container's root
+  uint32_t flags;        // kMount*
+  Slot fallback;         // kMountCgroupBind: a detached tree of the container's cgroup, or none
+  // Where fsconfig refuses what is too long for it or has a comma (EINVAL): the same options as
+  // mount(2) takes them, in one string, and MS_*; or none.
+  Ref page;
+  uint32_t page_flags;
   Slot context = kNoSlot;  // the fsopen(2) done already (ProcContexts); or none
 };
 inline constexpr uint32_t kMountNoSymlinks = 1;   // proc, sysfs: target must be a real directory
@@ -247,14 +252,40 @@ struct MakeDir {
   Ref path;
   uint32_t mode;
 };
-struct MakeNode {  // mknodat below the root; an existing node of the same kind and number is fine
+struct HostNode {
+  uint32_t mode;  // S_IFCHR|S_IFBLK | permissions
+  uint32_t major;
+  uint32_t minor;
+  uint32_t uid;  // the host's ids; kNoId: as made
+  uint32_t gid;
+};
+inline constexpr uint32_t kNoId = UINT32_MAX;
+// Only the first user namespace may make devices (mknod(2)): for a container in another one the
+// parent makes them, named "0", "1", ..., in a tmpfs that no path leads to.
+struct HostNodes {
+  List nodes;  // HostNode
+  Slot slot;   // the tmpfs
+  Ref label;   // SELinux context, or none
+};
+struct CloneNodes {  // the init: a detached clone of each node of HostNodes, then the tmpfs goes
+  Slot slot;
+  List nodes;  // Slot; one that the parent was not allowed to make stays empty
+};
+// mknodat below the root; an existing node of the same kind and number is fine. Where that is
+// forbidden, the tree in `tree` is bound there, or the host's node of that name.
+struct MakeNode {
   Ref path;
   uint32_t mode;  // S_IFCHR|S_IFBLK|S_IFIFO | permissions
   uint32_t major;
   uint32_t minor;
   uint32_t uid;
   uint32_t gid;
+  Slot tree;       // from CloneNodes, or none
+  uint32_t asked;  // kNode*: what the host's own node must have too, else there is a warning
 };
+inline constexpr uint32_t kNodeMode = 1;
+inline constexpr uint32_t kNodeUid = 2;
+inline constexpr uint32_t kNodeGid = 4;
 struct MakeSymlink {
   Ref path;
   Ref points_to;
@@ -348,7 +379,9 @@ struct Console {  // a pty from the container's devpts becomes stdio and /dev/co
 inline constexpr uint32_t kConsoleBind = 1;  // mount it on /dev/console
 inline constexpr uint32_t kConsoleSetSize = 2;
 inline constexpr uint32_t kConsoleLater = 4;  // Fork makes it the controlling terminal
-struct StdioOwner {  // fchown 0, 1, 2 to uid; never /dev/null (the machine's own)
+// fchown 0, 1, 2 to uid, as far as they are pipes and files for the program; by the parent, with
+// the host's id, where the init, in a user namespace, has no say in what the caller owns.
+struct StdioOwner {
   uint32_t uid;
 };
 struct NoNewPrivileges {
@@ -405,13 +438,16 @@ inline constexpr uint32_t kWorkDirCreate = 1;    // mkdir -p where it is missing
 inline constexpr uint32_t kWorkDirOnlyMake = 2;  // no chdir, no error: a root soon to be read-only
 inline constexpr uint32_t kWorkDirFirst = 4;     // EACCES is fine, a later step tries as the user
 inline constexpr uint32_t kWorkDirAgain = 8;  // that later step: only if the first did not get in
-struct ResolveProgram {  // find the program, and what else the container's files have to say
-  Ref name;              // args[0]
-  Ref search;            // PATH of the environment, or none
-  Ref home;  // "HOME=" with room behind it, part of envp: filled from /etc/passwd; or none
-  uint32_t home_room;  // bytes behind "HOME=", the NUL included
+struct FindHome {  // by the container's /etc/passwd, while the init may read what the user may not
+  Ref home;        // "HOME=" with room behind it, part of envp
+  uint32_t room;   // bytes behind "HOME=", the NUL included
   uint32_t uid;
 };
+struct ResolveProgram {  // find the program, with the user's rights
+  Ref name;              // args[0]
+  Ref search;            // PATH of the environment, or none
+};
+inline constexpr uint32_t kProgramOnNoexec = 1;  // Message::extra of EACCES: the mount is noexec
 struct PreserveFds {  // close every fd from `first` on but our own sockets, which are close-on-exec
   uint32_t first;     // 3 + LISTEN_FDS + --preserve-fds
   Slot keep;          // the start socket, or -1

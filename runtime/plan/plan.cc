@@ -85,6 +85,7 @@ std::vector<unsigned char> make_exec(const spec::Spec& spec, const spec::Process
                                      Warnings& warnings) {
   Draft d = make_draft(spec, request, kNothingCreated, host, warnings);
   d.process = &process;
+  d.lent_stdio = !request.waits;
   add_exec_affinity(d, process);
   Entry entry = add_container(d, request.join);
   if (request.into_cgroup) entry.clone_flags |= kCloneIntoCgroup;

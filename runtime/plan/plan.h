@@ -24,7 +24,7 @@ struct Host {
   bool privileged = true;      // CAP_SYS_ADMIN over the mount namespace that we are in
   bool traces = true;          // CAP_SYS_PTRACE in our user namespace
   bool initial_userns = true;  // not inside a user namespace
-  bool apparmor = false;       // LSM enabled: labels are honoured, else ignored with a warning
+  bool apparmor = false;       // LSM enabled: labels are honoured, else refused
   bool selinux = false;
   std::string cgroup_path;               // own cgroup, "/..." as in /proc/self/cgroup
   std::vector<std::string> controllers;  // of the cgroup2 root, when resources are asked for
@@ -70,6 +70,12 @@ struct LimitWrite {
   std::string origin;  // JSON path
 };
 
+// One node of /dev.
+struct PlannedDevice {
+  std::string origin;  // JSON path; "" for a default device
+  MakeNode node;
+};
+
 // Everything a builder of a part needs; each add_* function appends its steps.
 struct Draft {
   Builder b;
@@ -81,11 +87,14 @@ struct Draft {
   const spec::Process* process = nullptr;  // null: none will be executed
   Slot rootfs = kNoSlot;
   Slot null = kNoSlot;
+  bool lent_stdio = false;    // the init's standard streams are not the parent's
   bool pids_last = false;     // an existing pid namespace is entered by the last fork (entry.h)
   bool new_userns = false;    // the container gets a user namespace of its own (new or joined)
   bool parent_mounts = true;  // the parent may clone host mounts (false: rootless, the init does)
   bool running = false;       // mounts for a container that runs already (hot_mounts.cc)
-  std::vector<PlannedMount> mounts;  // spec.mounts, read once by add_sources
+  std::vector<PlannedMount> mounts;    // spec.mounts, read once by add_sources
+  std::vector<PlannedDevice> devices;  // default and configured ones, read by add_sources
+  Slot host_nodes = kNoSlot;           // where the parent makes them; kNoSlot: the init does
   std::vector<LimitWrite> late_limits;
 };
 

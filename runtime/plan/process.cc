@@ -3,6 +3,7 @@
 #include <linux/seccomp.h>
 
 #include "runtime/plan/entry.h"
+#include "runtime/plan/mounts.h"
 #include "runtime/plan/seccomp.h"
 #include "spec/error.h"
 #include "spec/ids.h"
@@ -39,12 +40,23 @@ static void check_console(const Draft& d, const spec::Process& process) {
                     "a detached container with a terminal needs a console socket");
 }
 
+// Root of the machine may use them anyhow.
+static void add_stdio_owner(Draft& d, uint32_t uid) {
+  const bool outside =
+      !d.lent_stdio && d.new_userns && d.host.initial_userns && d.host.euid == 0 && d.spec.linux;
+  const uint32_t there = outside ? mapped_id(d.spec.linux->uidMappings, uid) : kNoId;
+  if (there != kNoId) {
+    d.b.parent("process.user.uid", StdioOwner{there});
+  } else if (uid != 0 || d.new_userns) {
+    d.b.init("process.user.uid", StdioOwner{uid});
+  }
+}
+
 static void add_console(Draft& d, const spec::Process& process, bool exec) {
   check_console(d, process);
   const uint32_t uid = process.user.uid;
   if (!process.terminal) {
-    // Root of the machine may use them anyhow, and the caller's own terminal stays his.
-    if (uid != 0 || d.new_userns) d.b.init("process.user.uid", StdioOwner{uid});
+    add_stdio_owner(d, uid);
     return;
   }
   Console console{0, 0, uid, exec ? 0 : kConsoleBind};
@@ -122,8 +134,10 @@ static void add_last(Draft& d, const spec::Process& process, const ExecRequest* 
   add_rlimits(d, process);
   d.b.init("", PreserveFds{3 + d.host.listen_fds + d.request.preserve_fds, start});
   const bool filter_later = seccomp != SeccompPlace::kNone && !process.noNewPrivileges;
+  const std::string_view path = exec != nullptr ? exec->path : std::string_view();
+  const Program program = add_home_lookup(d, process, !path.empty());
   add_identity(d, process, exec != nullptr, filter_later);
-  const Execute execute = add_program_lookup(d, process, exec != nullptr ? exec->path : "");
+  add_program_lookup(d, path.empty() ? process.args[0] : path, program);
   if (seccomp == SeccompPlace::kBeforeFork) add_filter(d, process);
   const bool forks = d.pids_last;
   add_late_fork(d, process.terminal);
@@ -136,7 +150,7 @@ static void add_last(Draft& d, const spec::Process& process, const ExecRequest* 
   }
   if (waits && exec == nullptr && !d.request.start_follows) add_dumpable(d, false);
   if (seccomp == SeccompPlace::kLast) add_filter(d, process);
-  d.b.init("process.args", execute);
+  d.b.init("process.args", program.execute);
 }
 
 void add_process_early(Draft& d) {

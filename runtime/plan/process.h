@@ -48,10 +48,17 @@ void add_final_capabilities(Draft& d, const spec::Process& process);
 // CAP_SYS_ADMIN is in the container's own bounding set.
 bool may_keep_admin(const spec::Process& process);
 
-// process_program.cc: adds the look-up; the execution that belongs to it is for the caller to add,
-// after the wait for `start`.
-// `path`: the program, or "" for args[0], to be searched for.
-Execute add_program_lookup(Draft& d, const spec::Process& process, std::string_view path);
+// process_program.cc: the look-up of HOME while the init has all its rights, that of the program
+// with those of the user. The execution is for the caller to add, after the wait for `start`.
+struct Program {
+  Execute execute{};
+  Ref search{0};  // value of PATH
+  Ref home{0};    // "HOME=" and room
+};
+// `exact`: the environment is the process's to the letter, as a hook's is.
+Program add_home_lookup(Draft& d, const spec::Process& process, bool exact);
+// `name`: a path, or what is to be searched for.
+void add_program_lookup(Draft& d, std::string_view name, const Program& program);
 
 // The environment the program gets, but for HOME: each name once, the last one given wins, in the
 // order of the remaining entries; LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES if fds are handed on.

@@ -1,6 +1,4 @@
 // Who the process is: capabilities, groups, user.
-#include <algorithm>
-
 #include "runtime/plan/mounts.h"
 #include "runtime/plan/process.h"
 #include "spec/annotations.h"
@@ -17,13 +15,17 @@ using spec::Error;
 static spec::CapabilitySets capability_sets(const spec::Process& process) {
   if (!process.capabilities) return {};
   Warnings told;  // by validate_process() already
-  return spec::resolve_capabilities(*process.capabilities, told);
+  return spec::resolve_capabilities(*process.capabilities, true, told);
+}
+
+uint32_t mapped_id(const std::vector<spec::LinuxIDMapping>& mappings, uint32_t id) {
+  for (const spec::LinuxIDMapping& m : mappings)
+    if (id >= m.containerID && id - m.containerID < m.size) return m.hostID + (id - m.containerID);
+  return kNoId;
 }
 
 bool is_mapped(const std::vector<spec::LinuxIDMapping>& mappings, uint32_t id) {
-  return std::any_of(mappings.begin(), mappings.end(), [id](const spec::LinuxIDMapping& m) {
-    return id >= m.containerID && id - m.containerID < m.size;
-  });
+  return mapped_id(mappings, id) != kNoId;  // validated: no range holds it
 }
 
 // The kernel would only say EINVAL. Mappings of a joined namespace are its maker's, and the bundle

@@ -37,17 +37,8 @@ Environment make_environment(const spec::Process& process, uint32_t listen_fds,
   return e;
 }
 
-namespace {
-struct EnvironmentInPlan {
-  List envp;
-  Ref search{0};  // value of PATH
-  Ref home{0};    // "HOME=" and room
-};
-}  // namespace
-
-static EnvironmentInPlan lay_out(Builder& b, const Environment& e) {
+static void lay_out(Builder& b, const Environment& e, Program& out) {
   constexpr std::string_view kPath = "PATH=";
-  EnvironmentInPlan out;
   std::vector<uint64_t> offsets;
   for (std::string_view entry : e.entries) {
     const Ref ref = b.str(entry);
@@ -61,20 +52,24 @@ static EnvironmentInPlan lay_out(Builder& b, const Environment& e) {
     offsets.push_back(out.home.off);
   }
   offsets.push_back(0);
-  out.envp = b.list(offsets);
-  return out;
+  out.execute.envp = b.list(offsets);
 }
 
-Execute add_program_lookup(Draft& d, const spec::Process& process, std::string_view path) {
-  const bool searched = path.empty();
-  // A hook gets exactly the environment that it was given.
-  const EnvironmentInPlan env =
-      lay_out(d.b, searched ? make_environment(process, d.host.listen_fds, d.host.listen_names)
-                            : Environment{process.env, {}, false});
-  const Ref name = d.b.str(searched ? process.args[0] : path);
-  d.b.init("process.args[0]", ResolveProgram{name, env.search, env.home,
-                                             static_cast<uint32_t>(kHomeRoom), process.user.uid});
-  return Execute{d.b.strings(process.args), env.envp};
+Program add_home_lookup(Draft& d, const spec::Process& process, bool exact) {
+  Program program;
+  const Environment environment =
+      exact ? Environment{process.env, {}, false}
+            : make_environment(process, d.host.listen_fds, d.host.listen_names);
+  lay_out(d.b, environment, program);
+  program.execute.argv = d.b.strings(process.args);
+  if (program.home.off != 0)
+    d.b.init("process.env",
+             FindHome{program.home, static_cast<uint32_t>(kHomeRoom), process.user.uid});
+  return program;
+}
+
+void add_program_lookup(Draft& d, std::string_view name, const Program& program) {
+  d.b.init("process.args[0]", ResolveProgram{d.b.str(name), program.search});
 }
 
 }  // namespace coracle::plan

@@ -25,25 +25,25 @@ static uint64_t flag_set(const spec::NamedValue (&table)[kSize], const spec::Str
   return flags;
 }
 
-// A label for an LSM that this machine does not run can do no harm, and refusing would make images
-// of other machines unusable; it is told.
+[[noreturn]] static void refuse_label(const char* origin, std::string_view lsm,
+                                      std::string_view label) {
+  throw Error::at(origin, cat(lsm, " is off on this host, so ", spec::quoted(label),
+                              " would not confine the process: leave it out to go without"));
+}
+
+// As runc: who asks for confinement gets it, or no container.
 void add_labels(Draft& d, const spec::Process& process) {
-  if (!process.apparmorProfile.empty()) {
-    if (d.host.apparmor) {
-      const std::string command = cat("exec ", process.apparmorProfile);
-      d.b.init("process.apparmorProfile", ProcessLabel{d.b.str("apparmor/exec"), d.b.str(command)});
-    } else {
-      d.warnings.push_back("process.apparmorProfile: AppArmor is off on this host: ignored");
-    }
+  constexpr char kProfile[] = "process.apparmorProfile";
+  if (d.host.apparmor && !process.apparmorProfile.empty()) {
+    const std::string command = cat("exec ", process.apparmorProfile);
+    d.b.init(kProfile, ProcessLabel{d.b.str("apparmor/exec"), d.b.str(command)});
+  } else if (!process.apparmorProfile.empty() && process.apparmorProfile != "unconfined") {
+    refuse_label(kProfile, "AppArmor", process.apparmorProfile);
   }
-  if (!process.selinuxLabel.empty()) {
-    if (d.host.selinux) {
-      d.b.init("process.selinuxLabel",
-               ProcessLabel{d.b.str("exec"), d.b.str(process.selinuxLabel)});
-    } else {
-      d.warnings.push_back("process.selinuxLabel: SELinux is off on this host: ignored");
-    }
-  }
+  if (process.selinuxLabel.empty()) return;
+  constexpr char kLabel[] = "process.selinuxLabel";
+  if (!d.host.selinux) refuse_label(kLabel, "SELinux", process.selinuxLabel);
+  d.b.init(kLabel, ProcessLabel{d.b.str("exec"), d.b.str(process.selinuxLabel)});
 }
 
 void add_keyring_label(Draft& d, const spec::Process& process) {

@@ -59,11 +59,19 @@ static void add_masked_paths(Draft& d) {
     d.b.init(origin, MaskPath{d.b.str(path), d.null, label}, OnError::kSkipMissing);
 }
 
+static bool has_shared_root(const Draft& d) {
+  bool shared = false;
+  for (const PlannedMount& m : d.mounts)
+    if (m.new_root) shared = is_shared(m);
+  return shared;
+}
+
 // What the root itself is at the end; until then it had to be writable, and not shared.
 static void add_root_attributes(Draft& d) {
   const Propagation p = root_propagation(d);
   AttrList attrs;
   if (d.spec.root->readonly) attrs.change({MOUNT_ATTR_RDONLY, 0}, false);
+  if (has_shared_root(d)) attrs.propagate(MS_SHARED, false);
   if (p.flag == MS_SHARED || p.flag == MS_UNBINDABLE) attrs.propagate(p.flag, p.recursive);
   const List list = attrs.into(d.b);
   if (list.count == 0) return;

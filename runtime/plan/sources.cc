@@ -11,6 +11,7 @@
 #include "runtime/plan/namespaces.h"
 #include "spec/error.h"
 #include "spec/names.h"
+#include "spec/near_names.h"
 #include "spec/text.h"
 
 namespace coracle::plan {
@@ -77,9 +78,10 @@ static bool is_emulated_by_lxcfs(std::string_view path) {
   return false;
 }
 
-static void check_target(const spec::Mount& mount, const PlannedMount& m) {
+static void check_target(const Draft& d, const spec::Mount& mount, const PlannedMount& m) {
   const std::string path = cat(m.origin, ".destination");
-  if (m.target == "/") throw Error::at(path, "the container's root is not a place for a mount");
+  if (m.target == "/" && d.running)
+    throw Error::at(path, "the root of a running container is not a place for a mount");
   if (m.target == "/proc" && !m.options.bind && !m.options.remount && mount.type != "proc")
     throw Error::at(path, cat("/proc takes a mount of type proc, not ", spec::quoted(mount.type)));
   if (m.target.rfind("/proc/", 0) == 0 && !is_emulated_by_lxcfs(m.target))
@@ -89,9 +91,12 @@ static void check_target(const spec::Mount& mount, const PlannedMount& m) {
 static void check_type(const spec::Mount& mount, const PlannedMount& m) {
   const bool changes = m.options.remount || !m.options.propagation.empty();
   if (m.options.bind || (mount.type.empty() && changes)) return;
-  if (mount.type.empty() || mount.type == "bind")
-    throw Error::at(cat(m.origin, ".type"),
-                    "a mount is a bind mount if its options have bind or rbind; these have not");
+  for (std::string_view none : {"", "bind", "rbind", "none"})
+    if (mount.type == none)
+      throw Error::at(cat(m.origin, ".type"),
+                      cat("a mount is a bind mount if its options have bind or rbind; these have "
+                          "not",
+                          spec::bind_hint(mount.options)));
 }
 
 std::string absolute_source(const Draft& d, std::string_view source) {
@@ -116,6 +121,15 @@ static std::string target_of(Draft& d, const spec::Mount& mount, const std::stri
   return inside;
 }
 
+static std::string ignored_option(const PlannedMount& m, std::string_view key) {
+  const std::string warning =
+      cat(m.origin, ".options: ", spec::quoted(key),
+          " is for file systems; a bind mount has none of its own: ignored");
+  for (std::string_view known : known_mount_options())
+    if (spec::is_near(key, known)) return cat(warning, "; there is ", spec::quoted(known));
+  return warning;
+}
+
 void read_mounts(Draft& d) {
   d.mounts.clear();
   for (size_t i = 0; i < d.spec.mounts.size(); ++i) {
@@ -124,11 +138,12 @@ void read_mounts(Draft& d) {
     m.origin = cat("mounts[", i, "]");
     m.options = parse_mount_options(mount, m.origin);
     for (const DataOption& option : m.options.ignored)
-      d.warnings.push_back(cat(m.origin, ".options: ", spec::quoted(option.key),
-                               " is for file systems; a bind mount has none of its own: ignored"));
+      d.warnings.push_back(ignored_option(m, option.key));
     m.target = target_of(d, mount, m.origin);
-    check_target(mount, m);
+    check_target(d, mount, m);
     check_type(mount, m);
+    m.new_root = m.target == "/" &&
+                 (is_clone(mount, m.options) || (!m.options.remount && !mount.type.empty()));
     if (!is_clone(mount, m.options)) continue;
     m.source = absolute_source(d, mount.source);
     m.inside = inside_rootfs(d, m.source);
@@ -242,6 +257,19 @@ static void idmap_attr(const PlannedMount& m, AttrList& attrs) {
   if (m.userns != kNoSlot) attrs.idmap(m.userns, m.options.rbind && m.options.idmap_recursive);
 }
 
+bool is_shared(const PlannedMount& m) {
+  return !m.options.propagation.empty() && m.options.propagation.back().flag == MS_SHARED;
+}
+
+void unshare_root(const Draft& d, const PlannedMount& m, AttrList& attrs) {
+  if (!m.new_root) return;
+  if (is_shared(m)) {
+    attrs.propagate(MS_SLAVE, false);  // not private: it may be somebody's slave as well
+  } else if (root_propagation(d).flag == MS_SHARED) {
+    attrs.propagate(MS_PRIVATE, false);  // the clone may be a peer of the host's mount
+  }
+}
+
 static AttrList clone_attrs(const Draft& d, const PlannedMount& m, bool idmap) {
   const bool rec = m.options.rbind;  // else the clone is a single mount
   AttrList attrs;
@@ -253,6 +281,7 @@ static AttrList clone_attrs(const Draft& d, const PlannedMount& m, bool idmap) {
   if (all_binds_are_private(d)) return attrs;
   for (const PropagationOption& p : m.options.propagation)
     attrs.propagate(p.flag, rec && p.recursive);
+  unshare_root(d, m, attrs);
   return attrs;
 }
 
@@ -323,9 +352,18 @@ static void read_mounts_with_maps(Draft& d) {
     d.mounts[i].userns = add_idmap(d, d.spec.mounts[i], d.mounts[i], known);
 }
 
+// Unlike a process's label it confines nobody: what has no label here is as safe as all else.
+static void warn_of_label(Draft& d) {
+  if (!d.spec.linux->mountLabel.empty() && !d.host.selinux)
+    d.warnings.push_back("linux.mountLabel: SELinux is off on this host: ignored");
+}
+
 void add_sources(Draft& d) {
+  warn_of_label(d);
   read_mounts_with_maps(d);
+  read_devices(d);
   if (d.parent_mounts) open_trees(d, Actor::kParent);
+  add_host_nodes(d);
 }
 
 void read_mounts_of_running(Draft& d) {

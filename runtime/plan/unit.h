@@ -36,8 +36,10 @@ struct UnitProperty {
 std::vector<UnitProperty> limit_properties(const std::vector<LimitWrite>& writes, uint32_t version);
 
 // The annotations org.systemd.property.NAME. NAME is of letters, three at least; the value a
-// GVariant text (the one of GLib) of one of these forms: true, 'text', ['a', 'b'], @as [], 5,
-// and with a type in front of the number: int32, uint32, int64, uint64. A NAME that ends in "Sec"
+// GVariant text (the one of GLib) of one of these forms: true, 'text', ['a', 'b'], [byte 1, 2],
+// @as [], 5, 0x5, and with a type in front: int32, uint32, int64, uint64, boolean, string, or as
+// GVariant's type string, @t. A number without one is of the type that systemd's property of this
+// name has where that is t (...USec, MemoryMax, ...Weight), else int32. A NAME that ends in "Sec"
 // behind a lower-case letter is the one in "USec", its number (with a fraction, perhaps) in
 // seconds. Properties that decide over the container's confinement are refused. Throws spec::Error
 // at the annotation.

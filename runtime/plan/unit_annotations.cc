@@ -1,3 +1,4 @@
+#include <charconv>
 #include <limits>
 
 #include "runtime/plan/unit.h"
@@ -55,6 +56,17 @@ class Parser {
     while (!rest_.empty() && rest_.back() == ' ') rest_.remove_suffix(1);
     return rest_;
   }
+  bool starts_with(std::string_view word) {
+    skip_blanks();
+    return rest_.starts_with(word);
+  }
+  // Up to a blank or what parts the elements of an array.
+  std::string_view word() {
+    skip_blanks();
+    const std::string_view found = rest_.substr(0, rest_.find_first_of(" ,]"));
+    rest_.remove_prefix(found.size());
+    return found;
+  }
   std::string string();
 
  private:
@@ -85,7 +97,7 @@ std::string Parser::string() {
   fail("a string without its closing quote");
 }
 
-void parse_array(Parser& in, UnitProperty& p) {
+void parse_strings(Parser& in, UnitProperty& p) {
   p.type = "as";
   if (in.take("]")) return;
   do {
@@ -94,56 +106,116 @@ void parse_array(Parser& in, UnitProperty& p) {
   if (!in.take("]")) in.fail("expected , or ] in an array of strings");
 }
 
+// As strtoull with base 0, which GVariant texts are read with: 0x1f, 017, 15.
+std::optional<uint64_t> integer(std::string_view digits, uint64_t max) {
+  const bool hex = digits.starts_with("0x") || digits.starts_with("0X");
+  const bool octal = !hex && digits.size() > 1 && digits.front() == '0';
+  if (!hex && !octal) return spec::parse_number(digits, max);
+  digits.remove_prefix(hex ? 2 : 1);
+  uint64_t value = 0;
+  const auto end =
+      std::from_chars(digits.data(), digits.data() + digits.size(), value, hex ? 16 : 8);
+  const bool good = end.ec == std::errc() && end.ptr == digits.data() + digits.size();
+  return good && value <= max ? std::optional(value) : std::nullopt;
+}
+
+// "[byte 1, 0x2]", "@ay [1, 2]": what systemd keeps sets of processors in.
+void parse_bytes(Parser& in, UnitProperty& p) {
+  p.type = "ay";
+  if (in.take("]")) return;
+  do {
+    in.take("byte ");
+    const auto number = integer(in.word(), UINT8_MAX);
+    if (!number) in.fail("expected a number from 0 to 255 in an array of bytes");
+    p.numbers.push_back(*number);
+  } while (in.take(","));
+  if (!in.take("]")) in.fail("expected , or ] in an array of bytes");
+}
+
 struct NumberType {
   std::string_view word;
+  std::string_view mark;  // the same as a type string
   const char* type;
   bool is_signed;
   uint64_t max;
 };
 constexpr NumberType kNumberTypes[] = {
-    {"uint64 ", "t", false, std::numeric_limits<uint64_t>::max()},
-    {"int64 ", "x", true, std::numeric_limits<int64_t>::max()},
-    {"uint32 ", "u", false, std::numeric_limits<uint32_t>::max()},
-    {"int32 ", "i", true, std::numeric_limits<int32_t>::max()},
-    {"", "i", true, std::numeric_limits<int32_t>::max()},
+    {"uint64 ", "@t ", "t", false, std::numeric_limits<uint64_t>::max()},
+    {"int64 ", "@x ", "x", true, std::numeric_limits<int64_t>::max()},
+    {"uint32 ", "@u ", "u", false, std::numeric_limits<uint32_t>::max()},
+    {"int32 ", "@i ", "i", true, std::numeric_limits<int32_t>::max()},
 };
 
-void parse_number(Parser& in, UnitProperty& p) {
-  for (const NumberType& type : kNumberTypes) {
-    if (!in.take(type.word)) continue;
-    p.type = type.type;
-    std::string_view digits = in.rest();
-    const bool negative = type.is_signed && digits.substr(0, 1) == "-";
-    const auto number = spec::parse_number(digits.substr(negative ? 1 : 0), type.max);
-    if (!number) {
-      in.fail("expected true, false, a number, a string in quotes or an array of strings");
-    }
-    p.numbers = {negative ? 0 - *number : *number};
-    return;
-  }
+// systemd.resource-control(5), org.freedesktop.systemd1(5): these are all of type t, and a number
+// of another type would be refused.
+bool is_64_bit(std::string_view name) {
+  for (std::string_view end : {"USec", "Weight", "Shares"})
+    if (name.ends_with(end)) return true;
+  return name == "TasksMax" ||
+         (name.starts_with("Memory") && (name.ends_with("Max") || name.ends_with("High") ||
+                                         name.ends_with("Low") || name.ends_with("Min")));
 }
 
-UnitProperty parse_value(std::string_view text, const std::string& origin) {
-  UnitProperty p;
-  p.origin = origin;
-  Parser in(text, origin);
-  if (in.take("@as ") || in.is_next('[')) {
-    if (!in.take("[")) in.fail("expected [ behind @as");
-    const bool typed = text.find('@') != text.npos;
-    if (in.is_next(']') && !typed) in.fail("an empty array needs its type: @as []");
-    parse_array(in, p);
-  } else if (in.is_next('\'') || in.is_next('"')) {
-    p.type = "s";
-    p.strings.push_back(in.string());
-  } else if (in.rest() == "true" || in.rest() == "false") {
-    p.type = "b";
-    p.numbers = {in.rest() == "true"};
-    return p;
+// Without a type a number is of the one that its property has, and else int32.
+const NumberType& number_type(Parser& in, std::string_view name) {
+  for (const NumberType& type : kNumberTypes)
+    if (in.take(type.word) || in.take(type.mark)) return type;
+  return is_64_bit(name) ? kNumberTypes[0] : kNumberTypes[3];
+}
+
+void parse_number(Parser& in, std::string_view name, UnitProperty& p) {
+  const NumberType& type = number_type(in, name);
+  p.type = type.type;
+  std::string_view digits = in.rest();
+  const bool negative = type.is_signed && digits.starts_with('-');
+  const auto number = integer(digits.substr(negative ? 1 : 0), type.max + (negative ? 1 : 0));
+  if (!number)
+    in.fail("expected true, false, a number, a string in quotes or an array of strings or bytes");
+  p.numbers = {negative ? 0 - *number : *number};
+}
+
+// True if it was one.
+bool parse_array(Parser& in, UnitProperty& p) {
+  const bool strings = in.take("@as ");
+  const bool bytes = !strings && in.take("@ay ");
+  if (!strings && !bytes && !in.is_next('[')) return false;
+  if (!in.take("[")) in.fail("expected [ behind the type of an array");
+  if (!strings && !bytes && in.is_next(']')) in.fail("an empty array needs its type: @as []");
+  if (strings || (!bytes && (in.is_next('\'') || in.is_next('"')))) {
+    parse_strings(in, p);
   } else {
-    parse_number(in, p);
-    return p;
+    if (!bytes && !in.starts_with("byte ")) in.fail("expected strings in quotes, or byte, in [ ]");
+    parse_bytes(in, p);
   }
   if (!in.rest().empty()) in.fail("something behind the end of the value");
+  return true;
+}
+
+bool parse_string(Parser& in, UnitProperty& p) {
+  const bool typed = in.take("@s ") || in.take("string ");
+  if (!typed && !in.is_next('\'') && !in.is_next('"')) return false;
+  p.type = "s";
+  p.strings.push_back(in.string());
+  if (!in.rest().empty()) in.fail("something behind the end of the value");
+  return true;
+}
+
+bool parse_bool(Parser& in, UnitProperty& p) {
+  const bool typed = in.take("@b ") || in.take("boolean ");
+  const bool is_true = in.rest() == "true";
+  if (typed && !is_true && in.rest() != "false") in.fail("expected true or false");
+  if (!is_true && in.rest() != "false") return false;
+  p.type = "b";
+  p.numbers = {is_true};
+  return true;
+}
+
+UnitProperty parse_value(std::string_view name, std::string_view text, const std::string& origin) {
+  UnitProperty p;
+  p.name = name;
+  p.origin = origin;
+  Parser in(text, origin);
+  if (!parse_array(in, p) && !parse_string(in, p) && !parse_bool(in, p)) parse_number(in, name, p);
   return p;
 }
 
@@ -167,12 +239,9 @@ bool is_in_seconds(std::string_view name) {
 
 UnitProperty parse_seconds(std::string_view name, std::string_view text,
                            const std::string& origin) {
-  for (const NumberType& type : kNumberTypes) {
-    if (type.word.empty() || !text.starts_with(type.word)) continue;
-    text.remove_prefix(type.word.size());
-    break;
-  }
-  const auto value = microseconds(text);
+  Parser in(text, origin);
+  if (!in.take("double ") && !in.take("@d ")) number_type(in, name);
+  const auto value = microseconds(in.rest());
   if (!value) throw Error::at(origin, "expected a number of seconds");
   return {cat(name.substr(0, name.size() - 3), "USec"), "t", {*value}, {}, origin};
 }
@@ -195,10 +264,8 @@ std::vector<UnitProperty> annotation_properties(const spec::Map<std::string_view
     const std::string origin = cat("annotations[", spec::quoted(key), ']');
     const std::string_view name = key.substr(kPrefix.size());
     check_name(name, origin);
-    UnitProperty property =
-        is_in_seconds(name) ? parse_seconds(name, value, origin) : parse_value(value, origin);
-    if (!is_in_seconds(name)) property.name = name;
-    out.push_back(std::move(property));
+    out.push_back(is_in_seconds(name) ? parse_seconds(name, value, origin)
+                                      : parse_value(name, value, origin));
   }
   return out;
 }

@@ -60,6 +60,11 @@ def _criu():
     return "criu cannot work on this kernel: " + (errors[-1] if errors else "criu check fails")
 
 
+def _overlayfs():
+    with open("/proc/filesystems", encoding="ascii") as file:
+        return None if "\toverlay\n" in file.read() else "this kernel has no overlayfs loaded"
+
+
 CHECKS = {
     "criu": _criu,
     "memory": lambda: _controller("memory"),
@@ -75,6 +80,7 @@ CHECKS = {
     "time_namespace": _time,
     "veth": _veth,
     "idmap": _id_mapped_mounts,
+    "overlayfs": _overlayfs,
 }
 
 

@@ -5,7 +5,8 @@ import json
 import os
 
 import harness as h
-from bundle import BASE
+import isolation
+from bundle import BASE, bind, mount
 
 IDS = (".", "..", "a/b", "/", "", "a b", "a\nb", "a\tb", "\u00e9", "x" * 2000, "a:b", "*",
        "../../etc", "a\\b", "a'b", "$(id)")
@@ -213,6 +214,30 @@ def _(c):
     c.run(c.bundle(["true"], change)).ok()
 
 
+@h.test("a member whose name is nearly one of the specification's is warned of, with the right one")
+def _(c):
+    h.only_ours("others say nothing")
+
+    def edit(config):
+        config["Hostname"] = "x"
+        config["linux"]["resource"] = {}
+        del config["linux"]["resources"]
+        config["mounts"][1]["option"] = ["ro"]
+        del config["mounts"][1]["options"]
+    err = c.run(c.bundle(["true"], edit)).ok().err
+    for words in (r'Hostname: .*there is \\"hostname\\"', r'linux\.resource: .*\\"resources\\"',
+                  r'config\.json:\d+:\d+: mounts\[1\]\.option: .*\\"options\\"'):
+        h.match(words, err)
+    h.eq(3, err.count("level=warning"), err)
+    box = c.up(c.sleeper())
+    with open(c.path("process"), "w", encoding="utf-8") as file:
+        json.dump({"cwd": "/", "args": ["true"], "Env": ["PATH=/bin"]}, file)
+    h.has("process.Env", c.rt("exec", "--process", c.path("process"), box.id).err)
+    with open(c.path("limits"), "w", encoding="utf-8") as file:
+        json.dump({"Pids": {"limit": 5}}, file)
+    h.has("linux.resources.Pids", c.rt("update", "-r", c.path("limits"), box.id).ok().err)
+
+
 @h.test("an error in the config carries the path and the place")
 def _(c):
     h.only_ours("our messages")
@@ -223,6 +248,41 @@ def _(c):
     done = refuse(c, text, box)
     h.match(r"mounts\[0\]\.destination", done.err)
     h.match(r":%d:\d+" % line, done.err)
+
+
+@h.test("mounts that cannot be made say what is wrong, and with which entry")
+def _(c):
+    h.only_ours("the words are ours")
+    place = r"mounts\[%d\].*" % len(BASE["mounts"])
+    etc = {"destination": "/data", "source": "/etc"}
+    for entry, words in (
+            (bind("/no/such/dir", "/data"), "/no/such/dir.*does not exist on the host: No such file"),
+            (bind("/etc/passwd/x", "/data"), "does not exist on the host: Not a directory"),
+            (mount("/data", "nosuchfs", "x"), "this kernel has no file system of type nosuchfs"),
+            (dict(etc, type="bind", options=["rbnd"]), '"rbnd" is neither'),
+            (dict(etc, type="none", options=["ro", "Bind"]), '"Bind" is neither'),
+            (dict(etc, type="rbind"), "if its options have bind or rbind"),
+            (dict(etc, options=["rbindd"]), '"rbindd" is neither')):
+        c.run(c.bundle(["true"], lambda cfg, e=entry: cfg["mounts"].append(e))).fails(place + words)
+    c.run(c.bundle(["true"], lambda cfg: cfg["root"].update(path="gone"))).fails(
+        "root.path.*does not exist on the host")
+    done = c.run(c.bundle(["true"], lambda cfg: cfg["mounts"].append(bind("/etc", "/data", "nosiud"))))
+    h.has('there is \\"nosuid\\"', done.ok().err)
+
+
+@h.test("a program on a noexec mount, or a rootfs on one, says so")
+def _(c):
+    h.only_ours("the words are ours")
+    box = c.bundle(["true"])
+    for args in (["/data/true"], ["true"]):
+        def edit(config):
+            config["mounts"].append(bind(box.file("bin"), "/data", "noexec"))
+            config["process"]["env"] = ["PATH=/data"]
+        c.run(c.bundle(args, edit)).fails("mounted noexec: permission denied")
+    isolation.mount(box.rootfs, box.rootfs, None, isolation.MS_BIND)
+    c.undo.append(lambda: isolation.umount(box.rootfs))
+    isolation.mount("none", box.rootfs, None, 4096 | 32 | 8)  # remount bind noexec
+    c.run(box).fails("mounted noexec: permission denied")
 
 
 @h.test("a config.json that is a folder, a fifo or unreadable")

@@ -132,11 +132,96 @@ def _(c):
     h.eq("EPERM\n", c.exec(box, "probe", "open", "/dev/k", "r").ok().out)
 
 
-@h.test("devices in a user namespace are bound from the host")
+def host_node(c, name, *, mode=0o600, number=(1, 7)):
+    """Makes a node in the host's /dev, which the end of the test removes; returns its status."""
+    path = "/dev/" + name
+    os.mknod(path, mode | stat.S_IFCHR, os.makedev(*number))
+    c.undo.append(lambda: os.unlink(path))
+    os.chmod(path, mode)
+    return os.stat(path)
+
+
+@h.test("in a user namespace: the default devices are there, root's, nosuid and noexec")
 def _(c):
-    box = c.bundle(["sh", "-c", "stat -c '%t %T' /dev/null /dev/zero; echo x > /dev/null && "
-                    "echo wrote"], user_namespace).give(100000)
-    h.eq("1 3\n1 5\nwrote\n", c.run(box).ok().out)
+    names = " ".join("/dev/" + name for name in DEFAULT)
+    box = c.bundle(["sh", "-c", "stat -c '%n %F %t %T %a %u %g' " + names + "; echo x > /dev/null && "
+                    "echo wrote; cat /proc/self/mountinfo"], user_namespace).give(100000)
+    lines = c.run(box).ok().out.splitlines()
+    for line in lines[:len(DEFAULT)]:
+        name = line.split()[0]
+        want = "%s character special file %x %x 666 0 0" % (name, *DEFAULT[name[5:]])
+        h.eq(want, line)
+    h.eq("wrote", lines[len(DEFAULT)])
+    mounts = [line.split() for line in lines[len(DEFAULT) + 1:]]
+    for name in DEFAULT:
+        options = [m[5] for m in mounts if m[4] == "/dev/" + name]
+        h.eq(1, len(options), name)
+        for option in ("nosuid", "noexec"):
+            h.has(option, options[0], name)
+
+
+@h.test("in a user namespace: a device that the host has no node of, with owner and mode")
+def _(c):
+    h.only_ours("runc takes the host's node or none")
+    devices = [{"type": "c", "path": "/dev/mine", "major": 1, "minor": 3, "fileMode": 0o640,
+                "uid": 1000, "gid": 2000},
+               {"type": "b", "path": "/dev/sub/block", "major": 7, "minor": 200, "fileMode": 0o604},
+               {"type": "p", "path": "/dev/pipe", "fileMode": 0o622, "uid": 5}]
+
+    def edit(config):
+        with_devices(*devices)(config)
+        user_namespace(config)
+    box = c.bundle(["sh", "-c", "stat -c '%F %t %T %a %u %g' /dev/mine /dev/sub/block /dev/pipe; "
+                    "echo x > /dev/mine && echo wrote"], edit).give(100000)
+    lines = c.run(box).ok().out.splitlines()
+    h.eq("character special file 1 3 640 1000 2000", lines[0])
+    h.eq("block special file 7 c8 604 0 0", lines[1])
+    h.match("^fifo 0 0 622 5 0", lines[2])
+    h.eq("wrote", lines[3])
+
+
+@h.test("in a user namespace: a device of the host's name has the owner of the config, not its")
+def _(c):
+    h.only_ours("others bind the host's node")
+    before = host_node(c, "coracle-test-%d" % os.getpid())
+    path = "/dev/coracle-test-%d" % os.getpid()
+
+    def edit(config):
+        with_devices({"type": "c", "path": path, "major": 1, "minor": 7, "fileMode": 0o660,
+                      "uid": 7, "gid": 8})(config)
+        user_namespace(config)
+    box = c.bundle(["sh", "-c", "stat -c '%%a %%u %%g' %s; chmod 600 %s" % (path, path)],
+                   edit).give(100000)
+    h.eq("660 7 8\n", c.run(box).ok().out)
+    h.eq(before, os.stat(path), "the host's node")
+
+
+@h.test("in a user namespace: an owner of a device that is not mapped is refused by name")
+def _(c):
+    def edit(config):
+        with_devices({"type": "c", "path": "/dev/mine", "major": 1, "minor": 3, "gid": 70000})(config)
+        user_namespace(config)
+    h.only_ours("others ignore it")
+    box = c.bundle(["true"], edit).give(100000)
+    c.run(box).fails(r"linux\.devices\[0\]\.gid: 70000 is not mapped by linux\.gidMappings")
+
+
+@h.test("in a user namespace: a hook before the pivot finds the rootfs, and nothing over it")
+def _(c):
+    seen = c.path("mounts")
+    with open(seen, "w", encoding="ascii"):
+        os.chmod(seen, 0o666)  # the hook has the ids of the container's root
+
+    def edit(config):
+        user_namespace(config)
+        config["hooks"] = {"createContainer": [{
+            "path": "/bin/sh", "args": ["sh", "-c", "cat /proc/self/mountinfo > " + seen]}]}
+    box = c.bundle(["true"], edit).give(100000)
+    c.run(box).ok()
+    with open(seen, encoding="utf-8") as file:
+        targets = [line.split()[4] for line in file]
+    h.eq(1, targets.count(box.rootfs), " ".join(targets))
+    h.eq(1, targets.count(box.file("dev/null")))
 
 
 @h.test("/dev/null of the host keeps owner and mode when the container has another user")

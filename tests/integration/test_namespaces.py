@@ -101,6 +101,19 @@ def _(c):
                                      lambda cfg: cfg.update(domainname="sea")))
 
 
+@h.test("domainname and the sysctl of it at odds are refused, either alone is not")
+def _(c):
+    h.only_ours("runc 1.1 lets the sysctl win")
+
+    def edit(name, value):
+        return lambda cfg: (cfg.update(domainname=name),
+                            cfg["linux"].update(sysctl={"kernel.domainname": value}))
+    c.run(c.bundle(["true"], edit("sea", "lake"))).fails(
+        r'kernel\.domainname.*"lake", but the property domainname is "sea"')
+    for name in ("lake", ""):
+        h.eq("lake\n", c.check_output(["cat", "/proc/sys/kernel/domainname"], edit(name, "lake")))
+
+
 @h.test("a hostname without a uts namespace is refused")
 def _(c):
     c.run(c.bundle(["true"], lambda cfg: drop_namespace(cfg, "uts"))).fails()
@@ -190,12 +203,32 @@ def _(c):
     h.eq("1000\n", c.run(box).ok().out)
 
 
-@h.test("a user namespace without mappings is refused, mappings without one too")
+@h.test("a new user namespace without mappings has the caller as its root, for users or groups")
 def _(c):
-    c.run(c.bundle(["true"], lambda cfg: namespace(cfg, "user"))).fails()
+    h.only_ours("runc refuses it")
+    own = [{"containerID": 0, "hostID": 100000, "size": 10}]
+    for uids, gids in ((None, None), (own, None), (None, own)):
+        def edit(config, uids=uids, gids=gids):
+            namespace(config, "user")
+            for key, maps in (("uidMappings", uids), ("gidMappings", gids)):
+                if maps:
+                    config["linux"][key] = maps
+            for mount in config["mounts"]:
+                mount["options"] = [o for o in mount["options"] if not o.startswith("gid=")]
+        box = c.bundle(["sh", "-c", "id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map"], edit)
+        os.chown(box.rootfs, 100000 if uids else 0, 100000 if gids else 0)
+        done = c.rt("--debug", "run", "--bundle", box.path, box.id).ok()
+        lines = done.out.splitlines()
+        h.eq(["0", "0"], lines[:2])
+        h.eq([["0", "100000", "10"] if maps else ["0", "0", "1"] for maps in (uids, gids)],
+             [line.split() for line in lines[2:]])
+        for key, maps in (("uidMappings", uids), ("gidMappings", gids)):
+            h.eq(not maps, "linux.%s: not set: 0 0 1" % key in done.err, done.err)
 
-    if not h.is_ours():
-        return
+
+@h.test("mappings without a user namespace are refused")
+def _(c):
+    h.only_ours("others ignore them")
 
     def only_maps(config):
         user_namespace(config)

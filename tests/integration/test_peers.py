@@ -2,6 +2,7 @@
 """What runc or crun have and no other test here touches: options of commands and of mounts."""
 import json
 import os
+import shutil
 
 import harness as h
 import isolation
@@ -203,16 +204,32 @@ def _(c):
     h.eq(1, len({row[2] for row in masks}), "file systems")
 
 
-@h.test("labels without SELinux are told of and the container runs")
+@h.test("labels of a process are refused without their LSM, by create and exec")
 def _(c):
-    h.only_ours("runc fails")
+    labels = {}
+    if not os.path.isdir("/sys/fs/selinux/booleans"):
+        labels["selinuxLabel"] = "system_u:system_r:container_t:s0"
+    if not os.path.exists("/sys/module/apparmor/parameters/enabled"):
+        labels["apparmorProfile"] = "docker-default"
+    if not labels:
+        h.skip("this machine has both SELinux and AppArmor")
+    for key, label in labels.items():
+        c.run(c.bundle(["true"], **{key: label})).fails("selinux" if key[0] == "s" else "apparmor")
+    box = c.up(c.sleeper())
+    for key, option in (("apparmorProfile", "--apparmor"), ("selinuxLabel", "--process-label")):
+        if key in labels:
+            c.exec(box, "true", options=[option, labels[key]]).fails()
+
+
+@h.test("a label for mounts without SELinux is told of and the container runs")
+def _(c):
+    h.only_ours("the kernel refuses runc's mounts")
     if os.path.isdir("/sys/fs/selinux/booleans"):
         h.skip("this machine has SELinux")
 
     def edit(config):
         config["linux"]["mountLabel"] = "system_u:object_r:container_file_t:s0"
-        config["process"]["selinuxLabel"] = "system_u:system_r:container_t:s0"
-    h.has("SELinux", c.run(c.bundle(["true"], edit)).ok().err)
+    h.has("linux.mountLabel: SELinux is off", c.run(c.bundle(["true"], edit)).ok().err)
 
 
 # ---- seccomp -----------------------------------------------------------------------------------
@@ -233,6 +250,26 @@ def _(c):
     h.eq([".seccomp"], os.listdir(c.root))
     h.eq(["0123456789abcdef"], os.listdir(kept))
 
+
+
+@h.test("what runc spec and crun spec write gives no warning")
+def _(c):
+    h.only_ours("it is about our warnings")
+    peers = [name for name in ("runc", "crun") if shutil.which(name)]
+    if not peers:
+        h.skip("neither runc nor crun is installed")
+    for peer in peers:
+        for options in ([], ["--rootless"]):
+            folder = c.path(peer + "".join(options))
+            os.makedirs(folder + "/rootfs")
+            c.command([peer, "spec", *options], cwd=folder).ok()
+            path = folder + "/config.json"
+            with open(path, encoding="utf-8") as file:
+                config = json.load(file)
+            config["process"]["terminal"] = False  # else a console socket is missing
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(config, file)
+            h.eq("", c.rt("plan", folder).ok().err, peer)
 
 
 if __name__ == "__main__":

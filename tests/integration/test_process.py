@@ -3,7 +3,7 @@
 import os
 
 import harness as h
-from bundle import cap_sets
+from bundle import cap_sets, user_namespace
 
 CHOWN, KILL, SETUID, NET_BIND, SYS_CHROOT = 0, 5, 7, 10, 18
 
@@ -250,6 +250,42 @@ def _(c):
     if h.is_ours():
         h.eq(1, sum(line.startswith("A=") for line in lines))
         h.true("HOME=/home/user" in lines, "HOME is missing in %s" % lines)
+
+
+@h.test("HOME of a user who may not read /etc/passwd, but never of what lies outside the rootfs")
+def _(c):
+    def edit(uid, mapped):
+        def change(config):
+            config["process"].update(user={"uid": uid, "gid": uid}, env=["PATH=/bin"])
+            if mapped:
+                user_namespace(config)
+        return change
+    for mapped in (False, True):
+        for hide in ("file", "folder", "root"):
+            box = c.bundle(["sh", "-c", "echo $HOME"], edit(1000, mapped))
+            if mapped:
+                box.give(100000)
+                os.chown(box.file("etc/passwd"), 100000, 100000)
+            os.chmod(box.file("etc/passwd"), 0o000 if hide == "root" else 0o600)
+            if hide == "folder":
+                os.chmod(box.file("etc"), 0o700)
+            h.eq("/home/user\n", c.run(box).ok().out, "%s %s" % (hide, mapped))
+    outside = c.path("passwd")
+    with open(outside, "w", encoding="ascii") as file:
+        file.write("x:x:1000:1000::/outside:/bin/sh\n")
+    for target in (outside, "../" * 20 + outside):
+        box = c.bundle(["sh", "-c", "echo $HOME"], edit(1000, False))
+        os.unlink(box.file("etc/passwd"))
+        os.symlink(target, box.file("etc/passwd"))
+        h.eq("/\n", c.run(box).ok().out, target)
+
+
+@h.test("HOME of exec's user who may not read /etc/passwd")
+def _(c):
+    box = c.sleeper(env=["PATH=/bin"])
+    os.chmod(box.file("etc"), 0o700)
+    c.up(box)
+    h.eq("/home/user\n", c.exec(box, "sh", "-c", "echo $HOME", options=["-u", "1000:1000"]).ok().out)
 
 
 @h.test("malformed environment is refused")

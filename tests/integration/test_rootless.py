@@ -54,6 +54,31 @@ def _(c):
     h.eq(["7", "8 9"], out[2:])
 
 
+def with_device(name, minor, **more):
+    def edit(config):
+        config["linux"]["devices"] = [dict(path=name, type="c", major=1, minor=minor, **more)]
+    return edit
+
+
+@h.test("a device is the host's own, and a wish for another owner or mode is not lost in silence")
+def _(c):
+    user = User(c)
+    done = user.run(user.bundle(["stat", "-c", "%a", "/dev/zero"],
+                                with_device("/dev/zero", 5, fileMode=0o600, uid=0, gid=0))).ok()
+    h.eq("666\n", done.out)
+    h.has("linux.devices[0]", done.err)
+    h.has("fileMode, uid and gid are ignored", done.err)
+    done = user.run(user.bundle(["true"], with_device("/dev/zero", 5, fileMode=0o666))).ok()
+    h.lacks("linux.devices[0]", done.err)
+
+
+@h.test("a device that the host lacks is refused in words")
+def _(c):
+    user = User(c)
+    user.run(user.bundle(["true"], with_device("/dev/nowhere", 3))).fails(
+        r"linux\.devices\[0\].*the host has no such device")
+
+
 def offset_clock(config):
     namespace(config, "time")
     config["linux"]["timeOffsets"] = {"boottime": {"secs": 1000000, "nanosecs": 5}}

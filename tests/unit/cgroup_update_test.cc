@@ -59,6 +59,16 @@ TEST_CASE("a swap limit alone goes with the present memory limit") {
                     "linux.resources.memory.swap: unable to set swap limit without memory limit");
 }
 
+TEST_CASE("a swap limit of 0 leaves the present one") {
+  Fixture f;
+  f.tree.file("c/memory.swap.max", "2000");
+  spec::LinuxResources r;
+  r.memory.emplace();
+  r.memory->swap = 0;
+  f.update(r);
+  CHECK(f.tree.read("c/memory.swap.max") == "2000");
+}
+
 TEST_CASE("a limit below what is in use is refused when asked, before anything is written") {
   Fixture f;
   f.tree.file("c/memory.current", "5000\n");

@@ -5,27 +5,54 @@
 using namespace coracle;
 using namespace coracle::tests;
 
-TEST_CASE("stdio changes hands, but never /dev/null") {
+namespace {
+
+// The owner of stdin after StdioOwner{4321}, if that is `fd`.
+uid_t owner_after(int fd) {
+  struct stat after {};
+  if (fd < 0 || dup2(fd, 0) != 0 || run_one(plan::StdioOwner{4321}) != 0) return 1;
+  return fstat(0, &after) == 0 ? after.st_uid : 2;
+}
+
+int opened(const std::string& path, int flags) {
+  return open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY, 0600);
+}
+
+}  // namespace
+
+TEST_CASE("stdio changes hands if it is a pipe, or a file to write to") {
   if (!is_root()) return;
   const TempDir dir;
-  {
-    const int line = in_child(0, [&dir] {
-      const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-      const int file = open((dir / "log").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-      EXPECT(dup2(null, 0) == 0);
-      EXPECT(dup2(file, 1) == 1);
-      close(2);
-      struct stat before, after;
-      EXPECT(fstat(0, &before) == 0);
-      EXPECT(run_one(plan::StdioOwner{4321}) == 0);
-      EXPECT(fstat(0, &after) == 0);
-      EXPECT(after.st_uid == before.st_uid);
-      EXPECT(fstat(1, &after) == 0);
-      EXPECT(after.st_uid == 4321);
-      return 0;
-    });
-    CHECK(line == 0);
-  }
+  const int line = in_child(0, [&dir] {
+    int ends[2];
+    EXPECT(pipe(ends) == 0);
+    EXPECT(owner_after(ends[0]) == 4321);
+    close(1);
+    close(2);
+    const std::string log = dir / "log";
+    EXPECT(owner_after(opened(log, O_WRONLY | O_CREAT | O_APPEND)) == 4321);
+    const std::string temporary = dir / "gone";
+    EXPECT(close(opened(temporary, O_WRONLY | O_CREAT)) == 0);
+    const int file = opened(temporary, O_RDONLY);
+    EXPECT(unlink(temporary.c_str()) == 0);
+    EXPECT(owner_after(file) == 4321);
+    return 0;
+  });
+  CHECK(line == 0);
+}
+
+TEST_CASE("no device and no file that is only read changes hands") {
+  if (!is_root()) return;
+  const TempDir dir;
+  const int line = in_child(0, [&dir] {
+    for (const char* device : {"/dev/null", "/dev/zero", "/dev/full", "/dev/urandom"}) {
+      EXPECT(owner_after(opened(device, O_RDWR)) == 0);
+    }
+    EXPECT(owner_after(opened("/dev/ptmx", O_RDWR)) == 0);
+    EXPECT(owner_after(opened(dir / "lent", O_RDONLY | O_CREAT)) == 0);
+    return 0;
+  });
+  CHECK(line == 0);
 }
 
 TEST_CASE("only the promised fds and our own sockets stay open") {

@@ -9,7 +9,7 @@ namespace {
 
 struct Lookup : Bench {
   long find(const char* name, const char* search) {
-    b.init("", plan::ResolveProgram{b.str(name), search ? b.str(search) : plan::Ref{0}, {0}, 0, 0});
+    b.init("", plan::ResolveProgram{b.str(name), search ? b.str(search) : plan::Ref{0}});
     seal();
     return run();
   }
@@ -74,7 +74,7 @@ TEST_CASE("execve with the plan's arguments and environment") {
             {"sh", "-c", "[ \"$A\" = b ] && [ \"$1\" = '' ] && [ \"$0\" = x ] && exit 42", "x",
              ""});
         const auto envp = bench.b.strings({"A=b"});
-        bench.b.init("", plan::ResolveProgram{bench.b.str("sh"), {0}, {0}, 0, 0});
+        bench.b.init("", plan::ResolveProgram{bench.b.str("sh"), {0}});
         bench.b.init("", plan::Execute{argv, envp});
         bench.seal();
         if (bench.run(0) == 0) bench.run(1);

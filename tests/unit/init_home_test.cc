@@ -50,7 +50,7 @@ TEST_CASE("HOME comes from the container's passwd, or is /") {
     std::string buffer = "HOME=";
     buffer.append(31, '\0');
     const plan::Ref home = bench.b.str(buffer);
-    bench.b.init("", plan::ResolveProgram{bench.b.str("/bin/sh"), {0}, home, 32, uid});
+    bench.b.init("", plan::FindHome{home, 32, uid});
     bench.seal();
     bench.c.root = open(dir.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     CHECK(bench.run() == 0);

@@ -101,6 +101,9 @@ TEST_CASE("memory and swap") {
   CHECK(writes(memory(-1)) == Names{"memory.swap.max=max ?", "memory.max=max ?"});
   CHECK(writes(memory(-1, 500)) == Names{"memory.swap.max=500", "memory.max=max ?"});
   CHECK(writes(memory({}, -1)) == Names{"memory.swap.max=max ?"});
+  CHECK(writes(memory(1000, 0)) == Names{"memory.swap.max=0 ?", "memory.max=1000"});
+  CHECK(writes(memory({}, 0)) == Names{"memory.swap.max=0 ?"});
+  CHECK(writes(memory(-1, 0)) == Names{"memory.swap.max=0 ?", "memory.max=max ?"});
   CHECK(error_of(memory({}, 500)) ==
         "linux.resources.memory.swap: unable to set swap limit without memory limit");
   CHECK(error_of(memory(1000, 999)) ==

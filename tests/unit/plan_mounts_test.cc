@@ -1,116 +1,15 @@
 // The mounts' part of a plan: which steps, by whom, in what order; no root needed.
 #include <doctest/doctest.h>
 #include <linux/mount.h>
-#include <sys/stat.h>
 
 #include <span>
 #include <string>
 
-#include "runtime/plan/mounts.h"
-#include "runtime/plan/plan.h"
-#include "spec/error.h"
-#include "spec/text.h"
+#include "tests/unit/plan_mounts_bench.h"
 
 using namespace coracle;
 using namespace coracle::plan;
-
-namespace {
-
-struct Bench {
-  spec::Spec spec;
-  CreateRequest request;
-  Host host;
-  Warnings warnings;
-  bool new_userns = false;
-  bool parent_mounts = true;
-  std::vector<unsigned char> block;
-
-  Bench() {
-    spec.root.emplace();
-    spec.root->path = "rootfs";
-    spec.linux.emplace();
-    spec.linux->namespaces.push_back({"mount", ""});
-    request.bundle = "/bundle";
-  }
-  spec::Mount& mount(std::string_view type, std::string_view source, std::string_view destination,
-                     spec::Strings options = {}) {
-    spec::Mount& m = spec.mounts.emplace_back();
-    m.type = type;
-    m.source = source;
-    m.destination = destination;
-    m.options = std::move(options);
-    return m;
-  }
-  View plan() {
-    Draft d{{}, spec, request, request, host, warnings};
-    d.new_userns = new_userns;
-    d.parent_mounts = parent_mounts;
-    add_sources(d);
-    add_rootfs(d);
-    add_pivot(d);
-    block = d.b.finish();
-    return View(block.data());
-  }
-  std::string error() {
-    try {
-      plan();
-    } catch (const spec::Error& e) {
-      return e.what();
-    }
-    return "";
-  }
-};
-
-// The n-th step of a kind; a missing one fails the test.
-template <class Payload>
-const Payload& nth(const View& view, int n = 0) {
-  for (const Step& step : view)
-    if (step.op == OpOf<Payload>::kValue && n-- == 0) return step.as<Payload>();
-  FAIL("no such step");
-  static const Payload kNone{};
-  return kNone;
-}
-
-int count(const View& view, Op op) {
-  int n = 0;
-  for (const Step& step : view) n += step.op == op;
-  return n;
-}
-
-// "set/clr/propagation/recursive" of each call.
-std::string attrs(const View& view, List list) {
-  std::string out;
-  for (uint32_t i = 0; i < list.count; ++i) {
-    const SetAttr& a = view.list<SetAttr>(list)[i];
-    spec::append(out, a.set, "/", a.clr, "/", a.propagation, a.recursive ? "/r " : " ");
-  }
-  return out;
-}
-
-std::string options(const View& view, List list) {
-  std::string out;
-  for (uint32_t i = 0; i < list.count; ++i) {
-    const FsOption& o = view.list<FsOption>(list)[i];
-    spec::append(out, view.str(o.key), o.value.off ? "=" : "", view.str(o.value), ",");
-  }
-  return out;
-}
-
-std::string order(const View& view) {
-  std::string out;
-  Op last = Op::kCount;
-  for (const Step& step : view) {
-    if (step.op == last) continue;
-    last = step.op;
-#define X(name, text) \
-  if (step.op == Op::k##name) out += #name " ";
-    CORACLE_STEPS(X)
-#undef X
-  }
-  return out;
-}
-
-}  // namespace
+using namespace coracle::test;
 
 TEST_CASE("mounts: paths are cleaned lexically") {
   CHECK(clean_path("/a//b/./c/") == "/a/b/c");
@@ -151,7 +50,7 @@ TEST_CASE("mounts: in a user namespace the init takes its own clones, but for id
   mapped.uidMappings = {{0, 5, 1}};
   mapped.gidMappings = {{0, 5, 1}};
   const View v = b.plan();
-  CHECK(order(v).find("IdmapUserns OpenTree PropagationRoot") == 0);
+  CHECK(order(v).find("IdmapUserns OpenTree HostNodes OpenTree PropagationRoot") == 0);
   CHECK(count(v, Op::kOpenTree) == 5);
   CHECK(nth<OpenTree>(v, 3).flags == (kTreeRecursive | kTreeMustBeDirectory | kTreeReplace));
   CHECK(nth<OpenTree>(v, 3).slot == nth<OpenTree>(v, 0).slot);
@@ -375,9 +274,31 @@ TEST_CASE("mounts: below /proc only what lxcfs emulates") {
   bind.mount("bind", "/proc", "/proc", {"rbind"});
   View v = bind.plan();
   CHECK(nth<MountTree>(v).flags == (kMountMustBeProc | kMountNoSymlinks));
-  Bench root;
-  root.mount("tmpfs", "tmpfs", "/..");
-  CHECK(root.error() == "mounts[0].destination: the container's root is not a place for a mount");
+}
+
+TEST_CASE("mounts: at /: what it hides is finished before, it is shared only behind the pivot") {
+  Bench b;
+  b.mount("tmpfs", "tmpfs", "/a", {"ro"});
+  b.mount("bind", "/x", "/a/b", {"bind"});
+  b.mount("tmpfs", "tmpfs", "/..", {"ro", "shared"});
+  b.mount("bind", "/y", "/c", {"bind"});
+  View v = b.plan();
+  CHECK(count(v, Op::kRemount) == 2);
+  CHECK(order(v).find("MountFs OpenTree MountTree Remount MountFs OpenTree MountTree MakeNode") !=
+        std::string::npos);
+  CHECK(v.str(nth<Remount>(v, 0).target) == "/a");
+  CHECK(v.str(nth<Remount>(v, 1).target) == "/");
+  CHECK(attrs(v, nth<MountFs>(v, 1).attrs) == spec::cat("0/0/", MS_SHARED, " 0/0/", MS_SLAVE, " "));
+  CHECK(attrs(v, nth<RootAttr>(v).attrs) == spec::cat("0/0/", MS_SHARED, " "));
+  CHECK(count(v, Op::kMakeNode) == 6);  // a /dev bound before it would be hidden, too
+
+  Bench running;
+  running.mount("tmpfs", "tmpfs", "/");
+  Draft d{{}, running.spec, running.request, running.request, running.host, running.warnings};
+  d.running = true;
+  CHECK_THROWS_WITH(read_mounts(d),
+                    "mounts[0].destination: the root of a running container is not a place for a "
+                    "mount");
 }
 
 TEST_CASE("mounts: idmapped mounts share user namespaces of equal maps") {
@@ -437,7 +358,9 @@ TEST_CASE("mounts: labels go to file systems that have them") {
   b.mount("tmpfs", "tmpfs", "/tmp", {"mode=755"});
   b.mount("proc", "proc", "/proc");
   View v = b.plan();
-  CHECK(options(v, nth<MountFs>(v, 0).options) == "mode=755,");  // no SELinux, no label
+  CHECK(options(v, nth<MountFs>(v, 0).options) == "mode=755,");
+  REQUIRE(b.warnings.size() == 1);
+  CHECK(b.warnings[0] == "linux.mountLabel: SELinux is off on this host: ignored");
   b.host.selinux = true;
   b.spec.linux->maskedPaths = {"/x"};
   v = b.plan();
@@ -447,40 +370,6 @@ TEST_CASE("mounts: labels go to file systems that have them") {
   b.spec.annotations.push_back({"run.oci.mount_context_type", "rootcontext"});
   v = b.plan();
   CHECK(options(v, nth<MountFs>(v, 0).options).find("rootcontext=") != std::string::npos);
-}
-
-TEST_CASE("mounts: devices") {
-  Bench b;
-  spec::LinuxDevice null;
-  null.path = "/dev/./null";
-  null.type = "u";
-  null.major = 1;
-  null.minor = 3;
-  null.fileMode = 020600;
-  null.gid = 9;
-  b.spec.linux->devices.push_back(null);
-  View v = b.plan();
-  CHECK(count(v, Op::kMakeNode) == 6);  // the configured one stands for the default
-  const auto& node = nth<MakeNode>(v, 5);
-  CHECK(v.str(node.path) == "/dev/null");
-  CHECK(node.mode == (S_IFCHR | 0600));
-  CHECK(node.gid == 9);
-  CHECK(count(v, Op::kMakeSymlink) == 6);
-  CHECK(nth<MakeSymlink>(v, 5).replace == 1);
-  CHECK(v.str(nth<MakeSymlink>(v, 5).points_to) == "pts/ptmx");
-
-  b.mount("bind", "/dev", "/dev", {"rbind"});
-  v = b.plan();
-  CHECK(count(v, Op::kMakeNode) == 0);
-  CHECK(count(v, Op::kMakeSymlink) == 0);
-
-  Bench bad;
-  bad.spec.linux->devices.push_back(null);
-  bad.spec.linux->devices[0].type = "x";
-  CHECK(bad.error() == "linux.devices[0].type: not a type of device: \"x\"");
-  bad.spec.linux->devices[0].type = "b";
-  bad.spec.linux->devices[0].minor = std::nullopt;
-  CHECK(bad.error() == "linux.devices[0].minor: not a device number");
 }
 
 TEST_CASE("mounts: masked and read-only paths once each, the root never") {

@@ -201,7 +201,7 @@ TEST_CASE("what the steps carry") {
   CHECK(strings(v, payload<Execute>(v).argv) == Texts{"sleep", "5"});
   CHECK(strings(v, payload<Execute>(v).envp) == Texts{"PATH=/bin:/sbin", "HOME=/root"});
   CHECK(v.str(payload<ResolveProgram>(v).search) == "/bin:/sbin");
-  CHECK(payload<ResolveProgram>(v).home.off == 0);
+  CHECK(place(v, Op::kFindHome) == -1);
   const View e = b.exec();
   CHECK(payload<Console>(e).flags == kConsoleSetSize);
   CHECK(payload<WorkDir>(e).flags == kWorkDirFirst);  // exec makes no directories
@@ -256,15 +256,20 @@ TEST_CASE("without a process the container waits, and its start fails") {
   CHECK(payload<Execute>(v).argv.count == 0);
 }
 
-TEST_CASE("labels are told, not set, where their LSM is off") {
+TEST_CASE("labels of a process are refused where their LSM is off") {
   Bundle b;
+  b.process().apparmorProfile = "unconfined";
+  CHECK(place(b.create(), Op::kProcessLabel) == -1);
   b.process().apparmorProfile = "profile";
+  CHECK_THROWS_WITH(b.create(),
+                    "process.apparmorProfile: AppArmor is off on this host, so \"profile\" would "
+                    "not confine the process: leave it out to go without");
+  b.process().apparmorProfile = "";
   b.process().selinuxLabel = "label";
-  const View v = b.create();
-  CHECK(place(v, Op::kProcessLabel) == -1);
-  REQUIRE(b.warnings.size() == 2);
-  CHECK(b.warnings[0].find("process.apparmorProfile") == 0);
-  CHECK(b.warnings[1].find("process.selinuxLabel") == 0);
+  CHECK_THROWS_WITH(b.create(),
+                    "process.selinuxLabel: SELinux is off on this host, so \"label\" would not "
+                    "confine the process: leave it out to go without");
+  CHECK_THROWS_AS(b.exec(), spec::Error);
 }
 
 TEST_CASE("the keyring's label comes with SELinux only") {
@@ -362,7 +367,22 @@ TEST_CASE("the machine's root keeps its hands off the caller's stdio") {
   CHECK(payload<StdioOwner>(b.create()).uid == 9);
   b.process().user.uid = 0;
   b.spec.linux->namespaces = {{"user", ""}};
-  CHECK(payload<StdioOwner>(b.create()).uid == 0);
+  CHECK(payload<StdioOwner>(b.create()).uid == 0);  // whom it is joined to maps him somewhere
+}
+
+TEST_CASE("in a user namespace the parent gives stdio away, if it is the machine's root") {
+  Bundle b;
+  b.spec.linux->namespaces = {{"user", ""}};
+  b.spec.linux->uidMappings = {{0, 1000, 10}, {10, 5000, 10}};
+  b.spec.linux->gidMappings = b.spec.linux->uidMappings;
+  b.process().user.uid = 12;
+  const View v = b.create();
+  CHECK(payload<StdioOwner>(v).uid == 5002);
+  CHECK(find_step(v, Op::kStdioOwner)->actor == Actor::kParent);
+  b.host.euid = 1000;
+  const View rootless = b.create();
+  CHECK(payload<StdioOwner>(rootless).uid == 12);
+  CHECK(find_step(rootless, Op::kStdioOwner)->actor == Actor::kInit);
 }
 
 TEST_CASE("a terminal and a console socket belong together") {
@@ -422,12 +442,13 @@ TEST_CASE("environment: HOME is looked up if it is missing or empty") {
   b.process().env = {"A=b"};
   b.process().user.uid = 12;
   const View v = b.create();
-  const auto& look = payload<ResolveProgram>(v);
+  const auto& look = payload<FindHome>(v);
   CHECK(look.uid == 12);
   CHECK(v.str(look.home) == "HOME=");
-  CHECK(look.home_room >= 256);
+  CHECK(look.room >= 256);
   const char* room = v.c_str(look.home) + 5;
-  for (uint32_t i = 0; i < look.home_room; ++i) CHECK(room[i] == '\0');
-  CHECK(look.search.off == 0);
+  for (uint32_t i = 0; i < look.room; ++i) CHECK(room[i] == '\0');
+  CHECK(payload<ResolveProgram>(v).search.off == 0);
+  CHECK(place(v, Op::kFindHome) < place(v, Op::kSetIds));
   CHECK(strings(v, payload<Execute>(v).envp) == Texts{"A=b", "HOME="});
 }

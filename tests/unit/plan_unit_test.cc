@@ -124,7 +124,31 @@ TEST_CASE("annotations: the grammar") {
   CHECK(annotation("TimeoutStopSec", "5") == "TimeoutStopUSec t 5000000");
   CHECK(annotation("TimeoutStopSec", "1.5") == "TimeoutStopUSec t 1500000");
   CHECK(annotation("TimeoutStopSec", "uint64 2") == "TimeoutStopUSec t 2000000");
-  CHECK(annotation("PerUSec", "7") == "PerUSec i 7");
+  CHECK(annotation("TimeoutStopSec", "double 0.5") == "TimeoutStopUSec t 500000");
+  CHECK(annotation("TimeoutStopSec", " @t 2 ") == "TimeoutStopUSec t 2000000");
+  CHECK(annotation("Abc", "0x1f") == "Abc i 31");
+  CHECK(annotation("Abc", "-017") == "Abc i -15");
+  CHECK(annotation("Abc", "-2147483648") == "Abc i -2147483648");
+  CHECK(annotation("Abc", "@t 18446744073709551615") == "Abc t infinity");
+  CHECK(annotation("Abc", "@x -1") == "Abc x -1");
+  CHECK(annotation("Abc", "boolean true") == "Abc b true");
+  CHECK(annotation("Abc", "@b false") == "Abc b false");
+  CHECK(annotation("Abc", "string 'x'") == "Abc s \"x\"");
+  CHECK(annotation("Abc", "@s \"x\"") == "Abc s \"x\"");
+  CHECK(annotation("AllowedCPUs", "[byte 0x07, 2]") == "AllowedCPUs ay 7 2");
+  CHECK(annotation("AllowedCPUs", "@ay [1,255]") == "AllowedCPUs ay 1 255");
+}
+
+TEST_CASE("annotations: a number is of the type that systemd's property has") {
+  CHECK(annotation("TimeoutStopUSec", "7") == "TimeoutStopUSec t 7");
+  CHECK(annotation("RuntimeMaxUSec", "int64 7") == "RuntimeMaxUSec x 7");
+  CHECK(annotation("MemoryMax", "5000000000") == "MemoryMax t 5000000000");
+  CHECK(annotation("MemorySwapMax", "0") == "MemorySwapMax t 0");
+  CHECK(annotation("TasksMax", "5") == "TasksMax t 5");
+  CHECK(annotation("CPUWeight", "50") == "CPUWeight t 50");
+  CHECK(annotation("KillSignal", "9") == "KillSignal i 9");
+  CHECK(annotation("OOMScoreAdjust", "-5") == "OOMScoreAdjust i -5");
+  CHECK(refusal("MemoryMax", "-1") != "");
 }
 
 TEST_CASE("annotations: anything else is refused, and says where") {
@@ -134,8 +158,11 @@ TEST_CASE("annotations: anything else is refused, and says where") {
                             "['a'",      "['a',]",     "[]",
                             "['a' 'b']", "[5]",        "'a\nEnvironment=b'",
                             "'a\\nb'",   "'a\\",       "{}",
-                            "(1,2)",     "0x5",        "5.5",
-                            "+5",        "@as"}) {
+                            "(1,2)",     "0xg",        "5.5",
+                            "+5",        "@as",        "08",
+                            "boolean 1", "string x",   "@ay [256]",
+                            "[byte 1",   "[byte x]",   "['a', byte 1]",
+                            "@d 5",      "0x",         "@ay [1] 2"}) {
     CAPTURE(value);
     CHECK(refusal("Abc", value).find("annotations[\"org.systemd.property.Abc\"]: ") == 0);
   }

@@ -121,7 +121,7 @@ TEST_CASE("capabilities: random sets as read one by one") {
     const LinuxCapabilities asked{bounding.views(), effective.views(), inheritable.views(),
                                   permitted.views(), ambient.views()};
     std::vector<std::string> warnings;
-    const CapabilitySets sets = resolve_capabilities(asked, warnings);
+    const CapabilitySets sets = resolve_capabilities(asked, false, warnings);
     size_t left_out = bounding.unknown + effective.unknown + inheritable.unknown +
                       permitted.unknown + ambient.unknown;
     std::set<int> granted, raised;

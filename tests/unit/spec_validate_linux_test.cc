@@ -70,7 +70,6 @@ TEST_CASE("user namespace mappings") {
     std::string_view list;
     std::string_view path;
   } const bad[] = {
-      {"", "linux.uidMappings"},
       {R"({"containerID":0,"hostID":1000,"size":0})", "linux.uidMappings[0].size"},
       {R"({"containerID":1,"hostID":0,"size":4294967295})", "linux.uidMappings[0].containerID"},
       {R"({"containerID":0,"hostID":4294967295,"size":1})", "linux.uidMappings[0].hostID"},
@@ -89,14 +88,30 @@ TEST_CASE("user namespace mappings") {
   }
   CHECK(uids(many).path == "linux.uidMappings");
 
-  CHECK(only(cat(R"("namespaces":[{"type":"user"}],)",
-                 R"("uidMappings":[{"containerID":0,"hostID":1,"size":1}])"))
-            .path == "linux.gidMappings");
+  CHECK(uids("").words == "");
   CHECK(only(R"("uidMappings":[{"containerID":0,"hostID":1,"size":1}])").path ==
         "linux.uidMappings");
   CHECK(only(R"("gidMappings":[{"containerID":0,"hostID":1,"size":1}])").path ==
         "linux.gidMappings");
   CHECK(only(cat(R"("namespaces":[{"type":"user","path":"/u"}],)", kGids)).words == "");
+}
+
+TEST_CASE("the mappings that a new user namespace lacks are the caller's") {
+  Spec spec;
+  spec.linux.emplace();
+  CHECK(complete_id_maps(spec, 7, 8) == "");
+  spec.linux->namespaces.push_back({"user", "/proc/1/ns/user"});
+  CHECK(complete_id_maps(spec, 7, 8) == "");
+  spec.linux->namespaces[0].path = "";
+  spec.linux->uidMappings = {{0, 1000, 10}};
+  CHECK(complete_id_maps(spec, 7, 8) == "linux.gidMappings: not set: 0 8 1");
+  CHECK(spec.linux->uidMappings[0].hostID == 1000);
+  REQUIRE(spec.linux->gidMappings.size() == 1);
+  CHECK(spec.linux->gidMappings[0].hostID == 8);
+  spec.linux->uidMappings.clear();
+  spec.linux->gidMappings.clear();
+  CHECK(complete_id_maps(spec, 0, 0) ==
+        "linux.uidMappings: not set: 0 0 1, linux.gidMappings: not set: 0 0 1");
 }
 
 TEST_CASE("the process' ids must be mapped in a new user namespace") {
@@ -185,6 +200,15 @@ TEST_CASE("kernel parameters must belong to the container") {
       {R"("sysctl":{"net/../kernel/x":"1"})", R"(linux.sysctl["net/../kernel/x"])", "not a name"},
       {R"("sysctl":{"":"1"})", R"(linux.sysctl[""])", "not a name"},
   });
+  const std::string named =
+      config_with({.top = R"("domainname":"sea")",
+                   .linux_section = R"("sysctl":{"kernel.domainname":"lake"})"});
+  CHECK(check(named).path == R"(linux.sysctl["kernel.domainname"])");
+  CHECK(check(named).words.find(R"("lake", but the property domainname is "sea")") !=
+        std::string::npos);
+  CHECK(check(config_with({.top = R"("domainname":"sea")",
+                           .linux_section = R"("sysctl":{"kernel/domainname":"sea"})"}))
+            .words == "");
   accept(R"("sysctl":{"net.ipv4.ip_forward":"1","net/ipv4/conf/eno2.100/mtu":"1",
     "kernel.shmmax":"1","kernel/msgmni":"1","kernel.sem":"1 2 3 4","fs.mqueue.msg_max":"5",
     "kernel.shm_rmid_forced":"1","kernel.domainname":"d"})");

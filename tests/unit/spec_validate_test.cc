@@ -228,22 +228,39 @@ TEST_CASE("bad schedulers") {
        "process.scheduler.priority",
        "1 to 99"},
       {{.process = R"("scheduler":{"policy":"SCHED_RR","priority":1,"runtime":5})"},
-       "process.scheduler",
-       "SCHED_DEADLINE"},
-      {{.process = R"("scheduler":{"policy":"SCHED_OTHER","period":5})"},
-       "process.scheduler",
-       "SCHED_DEADLINE"},
-      {{.process = R"("scheduler":{"policy":"SCHED_DEADLINE"})"}, "process.scheduler", "1024"},
+       "process.scheduler.runtime",
+       "5 needs the policy SCHED_DEADLINE"},
+      {{.process = R"("scheduler":{"policy":"SCHED_OTHER","deadline":6})"},
+       "process.scheduler.deadline",
+       "6 needs the policy SCHED_DEADLINE"},
+      {{.process = R"("scheduler":{"policy":"SCHED_OTHER","period":7})"},
+       "process.scheduler.period",
+       "7 needs the policy SCHED_DEADLINE"},
+      {{.process = R"("scheduler":{"policy":"SCHED_DEADLINE","runtime":5000})"},
+       "process.scheduler.deadline",
+       "required"},
       {{.process = R"("scheduler":{"policy":"SCHED_DEADLINE","runtime":1023,"deadline":5000})"},
-       "process.scheduler",
-       "1024"},
+       "process.scheduler.runtime",
+       "1024 ns, not 1023"},
       {{.process = R"("scheduler":{"policy":"SCHED_DEADLINE","runtime":6000,"deadline":5000})"},
-       "process.scheduler",
-       "runtime <= deadline"},
-      {{.process = R"("scheduler":{"policy":"SCHED_DEADLINE","runtime":2000,"deadline":5000,
-         "period":4000})"},
-       "process.scheduler",
-       "deadline <= period"},
+       "process.scheduler.runtime",
+       "6000 is above the deadline, 5000"},
+      {{.process =
+            R"("scheduler":{"policy":"SCHED_DEADLINE","runtime":2000,"deadline":5000,"period":4000})"},
+       "process.scheduler.deadline",
+       "5000 is above the period, 4000"},
+      {{.process =
+            R"("scheduler":{"policy":"SCHED_DEADLINE","runtime":2000,"deadline":9223372036854775808})"},
+       "process.scheduler.deadline",
+       "9223372036854775808 is above 9223372036854775807"},
+      {{.process =
+            R"("scheduler":{"policy":"SCHED_DEADLINE","runtime":2000,"deadline":5000,"period":9223372036854775808})"},
+       "process.scheduler.period",
+       "9223372036854775808 is above"},
+      {{.process =
+            R"("scheduler":{"policy":"SCHED_DEADLINE","priority":3,"runtime":2000,"deadline":5000})"},
+       "process.scheduler.priority",
+       "3 is not possible"},
   });
 }
 
@@ -261,16 +278,22 @@ TEST_CASE("good processes") {
   accept({.process = R"("execCPUAffinity":{"initial":"","final":""})"});
 }
 
-TEST_CASE("capabilities that cannot be granted are warned of and left out") {
-  auto outcome = check(config_with({.process = R"("capabilities":{
+TEST_CASE("capabilities that cannot be granted are warned of once a set, and left out") {
+  constexpr std::string_view kSets = R"("capabilities":{
     "bounding":["CAP_KILL","CAP_NOPE"],"permitted":["CAP_KILL"],
-    "effective":["CAP_KILL","CAP_SYS_ADMIN"],"ambient":["CAP_KILL"]})"}));
-  CHECK(outcome.words == "");
-  REQUIRE(outcome.warnings.size() == 3);
-  CHECK(outcome.warnings[0].find("process.capabilities.bounding[1]") == 0);
-  CHECK(outcome.warnings[0].find("CAP_NOPE") != std::string::npos);
-  CHECK(outcome.warnings[1].find("CAP_SYS_ADMIN") != std::string::npos);
-  CHECK(outcome.warnings[2].find("can't raise ambient capability CAP_KILL: ") != std::string::npos);
+    "effective":["CAP_KILL","CAP_SYS_ADMIN"],"ambient":["CAP_KILL","CAP_CHOWN"]})";
+  auto root = check(config_with({.process = kSets}));
+  CHECK(root.words == "");
+  REQUIRE(root.warnings.size() == 2);
+  CHECK(root.warnings[0].find("process.capabilities.bounding[1]") == 0);
+  CHECK(root.warnings[0].find("CAP_NOPE") != std::string::npos);
+  CHECK(root.warnings[1].find("CAP_SYS_ADMIN") != std::string::npos);
+  const std::string user = cat(R"("user":{"uid":5},)", kSets);
+  auto other = check(config_with({.process = user}));
+  REQUIRE(other.warnings.size() == 3);
+  CHECK(other.warnings[2] ==
+        "process.capabilities.ambient: can't raise ambient capabilities CAP_CHOWN, CAP_KILL: not "
+        "in both permitted and inheritable");
 
   LinuxCapabilities wanted;
   wanted.bounding = {"CAP_KILL", "CAP_CHOWN", "CAP_NOPE"};
@@ -279,7 +302,7 @@ TEST_CASE("capabilities that cannot be granted are warned of and left out") {
   wanted.inheritable = {"CAP_CHOWN"};
   wanted.ambient = {"CAP_CHOWN", "CAP_KILL"};
   Warnings warnings;
-  CapabilitySets sets = resolve_capabilities(wanted, warnings);
+  CapabilitySets sets = resolve_capabilities(wanted, false, warnings);
   CHECK(sets.bounding == 0x21);
   CHECK(sets.permitted == 0x21);
   CHECK(sets.effective == 0x20);
