@@ -120,10 +120,13 @@ int64_t parse_size(std::string_view text) {
   return static_cast<int64_t>(*number << (10 * power));
 }
 
-bool is_cgroup_path(std::string_view path) {
+static bool has_control(std::string_view text) {
   auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
-  return !path.empty() && !has_component(path, "..") &&
-         std::none_of(path.begin(), path.end(), control);
+  return std::any_of(text.begin(), text.end(), control);
+}
+
+bool is_cgroup_path(std::string_view path) {
+  return !path.empty() && !has_component(path, "..") && !has_control(path);
 }
 
 std::optional<std::string> sysctl_path(std::string_view key) {
@@ -135,6 +138,7 @@ std::optional<std::string> sysctl_path(std::string_view key) {
   for (std::string_view bad : {"", ".", ".."}) {
     if (has_component(path, bad)) return std::nullopt;
   }
+  if (has_control(path)) return std::nullopt;
   return path;
 }
 

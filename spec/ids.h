@@ -50,7 +50,7 @@ bool is_cgroup_path(std::string_view path);
 // The path below /proc/sys of a sysctl key. As in sysctl(8) the first separator decides: in
 // "net.ipv4.conf.eno2/100.mtu" dots separate and slashes stand for dots, in
 // "net/ipv4/conf/eno2.100/mtu" it is the other way round; both give the latter. Empty if the key
-// is malformed (empty, an empty component, "." or "..").
+// is malformed (empty, an empty component, "." or "..", control characters).
 std::optional<std::string> sysctl_path(std::string_view key);
 
 // capabilities(7): the 41 of Linux 5.9 and later, by their numbers.

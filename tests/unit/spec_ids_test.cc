@@ -141,8 +141,8 @@ TEST_CASE("both forms of a sysctl key") {
   CHECK(sysctl_path("net.ipv4.conf.eno2/100.mtu") == "net/ipv4/conf/eno2.100/mtu");
   CHECK(sysctl_path("net/ipv4/conf/eno2.100/mtu") == "net/ipv4/conf/eno2.100/mtu");
   CHECK(sysctl_path("single") == "single");
-  for (std::string_view bad :
-       {"", ".", "/", "a.", ".a", "/a", "a/", "a..b", "a//b", "a/../b", "a/./b", "net.//.x"}) {
+  for (std::string_view bad : {"", ".", "/", "a.", ".a", "/a", "a/", "a..b", "a//b", "a/../b",
+                               "a/./b", "net.//.x", "a.b\n", "a\x1b.b", "a.\x7f"}) {
     CAPTURE(bad);
     CHECK(!sysctl_path(bad));
   }
