@@ -41,12 +41,9 @@ bool is_step(std::string_view name) {
   return !name.empty() && name != "." && name != ".." && name.size() <= NAME_MAX;
 }
 
-// An absolute path, not the root, without empty, "." and ".." components and line feeds: what
-// cgroup::settle_path makes.
+// An absolute path, not the root, without empty, "." and ".." components and control characters.
 bool is_settled(std::string_view path) {
-  if (path.size() >= PATH_MAX || path.find_first_of(std::string_view("\n\0", 2)) != path.npos)
-    return false;
-  if (!path.starts_with('/')) return false;
+  if (!path.starts_with('/') || path.size() >= PATH_MAX || !is_printable(path)) return false;
   while (!path.empty()) {
     path.remove_prefix(1);
     const std::string_view name = path.substr(0, path.find('/'));
