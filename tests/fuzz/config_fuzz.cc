@@ -1,0 +1,96 @@
+// config.json: read, checked, its seccomp profile compiled, and planned for create and for exec on
+// two machines. A plan can be told as a table and as JSON.
+#include "runtime/plan/describe.h"
+#include "runtime/plan/plan.h"
+#include "runtime/plan/seccomp.h"
+#include "spec/json.h"
+#include "spec/validate.h"
+#include "tests/fuzz/fuzz.h"
+
+using namespace coracle;
+using fuzz::accepts;
+using fuzz::require;
+
+namespace {
+
+constexpr uint64_t kJoin = 0x6c020000;  // CLONE_NEW*: pid, ipc, uts, mount, network
+
+plan::Host root_of_a_machine() {
+  plan::Host host;
+  host.all_root = true;
+  host.apparmor = host.selinux = true;
+  host.cgroup_path = "/user.slice/session.scope";
+  host.controllers = {"cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma"};
+  host.resctrl = "/sys/fs/resctrl";
+  host.listen_fds = 2;
+  host.listen_names = "a:b";
+  return host;
+}
+
+plan::Host user_of_a_machine() {
+  plan::Host host;
+  host.euid = host.egid = 1000;
+  host.privileged = false;
+  host.cgroup_path = "/user.slice/session.scope";
+  host.controllers = {"memory", "pids"};
+  return host;
+}
+
+plan::Request request_for(const plan::Host& host) {
+  plan::Request request;
+  request.id = "id";
+  request.bundle = "/bundle";
+  request.cgroup_path = "/fuzz/id";
+  request.foreground = host.privileged;
+  request.has_console_socket = !host.privileged;
+  request.rootless_cgroup_errors_ignored = !host.privileged;
+  if (host.privileged) return request;
+  request.unit = "fuzz-id.scope";
+  request.slice = "user.slice";
+  request.cgroup_path = "/user.slice/fuzz-id.scope";
+  request.systemd_version = 252;
+  return request;
+}
+
+void require_told(const std::vector<unsigned char>& block) {
+  const plan::View view(block.data());
+  require(!plan::to_table(view).empty(), "a plan has steps");
+  spec::Text json(plan::to_json(view), "plan");
+  json.visit([](const spec::Value& root, void*) { require(root.is_array(), "a plan is a list"); },
+             nullptr);
+}
+
+void plan_for(const spec::Spec& spec, const plan::Host& host, const plan::seccomp::Program& filter,
+              bool has_filter) {
+  plan::Warnings warnings;
+  plan::Request request = request_for(host);
+  if (has_filter) request.seccomp = &filter.instructions;
+  request.seccomp_flags = filter.flags;
+  request.seccomp_notify = filter.notify;
+  accepts([&] { require_told(plan::make_create(spec, request, host, warnings)); });
+  plan::ExecRequest exec{.id = "id", .join = kJoin, .seccomp = request.seccomp};
+  if (spec.process)
+    accepts([&] { require_told(plan::make_exec(spec, *spec.process, exec, host, warnings)); });
+  fuzz::require_printable(warnings);
+}
+
+void read(std::string_view text) {
+  const spec::Document document = spec::Document::parse_config(std::string(text), "config.json");
+  plan::Warnings warnings;
+  spec::validate(document, warnings);
+  fuzz::require_printable(warnings);
+  const spec::Spec& spec = document.spec;
+  plan::seccomp::Program filter;
+  const bool has_filter = spec.linux && spec.linux->seccomp;
+  if (has_filter) filter = plan::seccomp::compile(*spec.linux->seccomp, warnings);
+  require(filter.instructions.size() <= 4096, "a filter has at most BPF_MAXINSNS instructions");
+  plan_for(spec, root_of_a_machine(), filter, has_filter);
+  plan_for(spec, user_of_a_machine(), filter, has_filter);
+}
+
+}  // namespace
+
+int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  accepts([&] { read(fuzz::text_of(data, size)); });
+  return 0;
+}
