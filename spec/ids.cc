@@ -102,6 +102,19 @@ std::optional<NumberRanges> parse_number_list(std::string_view text) {
   return ranges;
 }
 
+NumberRanges merge_ranges(NumberRanges ranges) {
+  std::sort(ranges.begin(), ranges.end());
+  NumberRanges out;
+  for (const auto& [first, last] : ranges) {
+    if (!out.empty() && first <= out.back().second) {
+      out.back().second = std::max(out.back().second, last);
+    } else {
+      out.emplace_back(first, last);
+    }
+  }
+  return out;
+}
+
 int64_t parse_size(std::string_view text) {
   if (text == "-1") return -1;
   auto fail = [text] {

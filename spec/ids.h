@@ -38,6 +38,9 @@ std::string signal_name(int number);
 // are allowed around numbers. Ranges are inclusive and in the order given; numbers up to 65535.
 using NumberRanges = std::vector<std::pair<uint32_t, uint32_t>>;
 std::optional<NumberRanges> parse_number_list(std::string_view text);
+// The same numbers in ascending order, each once. A list of a megabyte may name each CPU 100,000
+// times.
+NumberRanges merge_ranges(NumberRanges ranges);
 
 // Bytes: a number with an optional unit b, k, m, g, t or p in any case, optionally followed by
 // "b" or "ib" (base 1024 always), or -1 for unlimited.
