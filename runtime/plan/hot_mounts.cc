@@ -44,6 +44,11 @@ static void add_clones(Draft& d) {
   }
 }
 
+// `create` refuses it; the configuration that was kept may have been damaged since.
+static void check_whole(const spec::Spec& spec) {
+  if (!spec.linux) throw Error::at("linux", "missing in the container's configuration");
+}
+
 static void check_own_mounts(const HotRequest& request) {
   if ((request.namespaces & CLONE_NEWNS) == 0)
     throw Error("the container has no mount namespace of its own: its mounts are the host's");
@@ -51,6 +56,7 @@ static void check_own_mounts(const HotRequest& request) {
 
 HotPlan make_hot_mounts(const spec::Spec& spec, const HotRequest& request, const Host& host,
                         Warnings& warnings) {
+  check_whole(spec);
   check_own_mounts(request);
   Request as_create;
   as_create.id = request.id;
@@ -67,6 +73,7 @@ HotPlan make_hot_mounts(const spec::Spec& spec, const HotRequest& request, const
 
 HotPlan make_hot_removal(const spec::Spec& spec, const HotRequest& request, const Host& host,
                          Warnings& warnings) {
+  check_whole(spec);
   check_own_mounts(request);
   Draft d = make_draft(spec, {}, host, warnings);
   const Slot container = add_helper(d, request.namespaces);

@@ -1,6 +1,10 @@
-// config.json: read, checked, its seccomp profile compiled, and planned for create and for exec on
-// two machines. A plan can be told as a table and as JSON.
+// config.json: read, checked, its seccomp profile compiled, and planned for create, for exec and
+// for mounts of a running container, as root with and without systemd and as a user. A plan can be
+// told as a table and as JSON.
+#include <linux/filter.h>
+
 #include "runtime/plan/describe.h"
+#include "runtime/plan/hot_mounts.h"
 #include "runtime/plan/plan.h"
 #include "runtime/plan/seccomp.h"
 #include "spec/json.h"
@@ -36,15 +40,16 @@ plan::Host user_of_a_machine() {
   return host;
 }
 
-plan::Request request_for(const plan::Host& host) {
+plan::Request request_for(const plan::Host& host, bool systemd) {
   plan::Request request;
   request.id = "id";
   request.bundle = "/bundle";
   request.cgroup_path = "/fuzz/id";
   request.foreground = host.privileged;
-  request.has_console_socket = !host.privileged;
+  request.has_console_socket = systemd || !host.privileged;
+  request.no_pivot = systemd;
   request.rootless_cgroup_errors_ignored = !host.privileged;
-  if (host.privileged) return request;
+  if (!systemd) return request;
   request.unit = "fuzz-id.scope";
   request.slice = "user.slice";
   request.cgroup_path = "/user.slice/fuzz-id.scope";
@@ -60,17 +65,24 @@ void require_told(const std::vector<unsigned char>& block) {
              nullptr);
 }
 
-void plan_for(const spec::Spec& spec, const plan::Host& host, const plan::seccomp::Program& filter,
-              bool has_filter) {
+struct Filter {
+  plan::seccomp::Program program;
+  bool is_there = false;
+};
+
+void plan_for(const spec::Spec& spec, const plan::Host& host, const Filter& filter, bool systemd) {
   plan::Warnings warnings;
-  plan::Request request = request_for(host);
-  if (has_filter) request.seccomp = &filter.instructions;
-  request.seccomp_flags = filter.flags;
-  request.seccomp_notify = filter.notify;
+  plan::Request request = request_for(host, systemd);
+  if (filter.is_there) request.seccomp = &filter.program.instructions;
+  request.seccomp_flags = filter.program.flags;
+  request.seccomp_notify = filter.program.notify;
   accepts([&] { require_told(plan::make_create(spec, request, host, warnings)); });
-  plan::ExecRequest exec{.id = "id", .join = kJoin, .seccomp = request.seccomp};
+  const plan::ExecRequest exec{.id = "id", .join = kJoin, .seccomp = request.seccomp};
   if (spec.process)
     accepts([&] { require_told(plan::make_exec(spec, *spec.process, exec, host, warnings)); });
+  const plan::HotRequest hot{.id = "id", .bundle = "/bundle", .namespaces = kJoin};
+  accepts([&] { require_told(plan::make_hot_mounts(spec, hot, host, warnings).block); });
+  accepts([&] { require_told(plan::make_hot_removal(spec, hot, host, warnings).block); });
   fuzz::require_printable(warnings);
 }
 
@@ -80,12 +92,13 @@ void read(std::string_view text) {
   spec::validate(document, warnings);
   fuzz::require_printable(warnings);
   const spec::Spec& spec = document.spec;
-  plan::seccomp::Program filter;
-  const bool has_filter = spec.linux && spec.linux->seccomp;
-  if (has_filter) filter = plan::seccomp::compile(*spec.linux->seccomp, warnings);
-  require(filter.instructions.size() <= 4096, "a filter has at most BPF_MAXINSNS instructions");
-  plan_for(spec, root_of_a_machine(), filter, has_filter);
-  plan_for(spec, user_of_a_machine(), filter, has_filter);
+  Filter filter;
+  filter.is_there = spec.linux && spec.linux->seccomp;
+  if (filter.is_there) filter.program = plan::seccomp::compile(*spec.linux->seccomp, warnings);
+  require(filter.program.instructions.size() <= BPF_MAXINSNS, "a filter fits into the kernel");
+  plan_for(spec, root_of_a_machine(), filter, false);
+  plan_for(spec, root_of_a_machine(), filter, true);
+  plan_for(spec, user_of_a_machine(), filter, false);
 }
 
 }  // namespace
