@@ -102,6 +102,19 @@ std::optional<NumberRanges> parse_number_list(std::string_view text) {
   return ranges;
 }
 
+NumberRanges merge_ranges(NumberRanges ranges) {
+  std::sort(ranges.begin(), ranges.end());
+  NumberRanges out;
+  for (const auto& [first, last] : ranges) {
+    if (!out.empty() && first <= out.back().second) {
+      out.back().second = std::max(out.back().second, last);
+    } else {
+      out.emplace_back(first, last);
+    }
+  }
+  return out;
+}
+
 int64_t parse_size(std::string_view text) {
   if (text == "-1") return -1;
   auto fail = [text] {
@@ -120,10 +133,13 @@ int64_t parse_size(std::string_view text) {
   return static_cast<int64_t>(*number << (10 * power));
 }
 
-bool is_cgroup_path(std::string_view path) {
+static bool has_control(std::string_view text) {
   auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
-  return !path.empty() && !has_component(path, "..") &&
-         std::none_of(path.begin(), path.end(), control);
+  return std::any_of(text.begin(), text.end(), control);
+}
+
+bool is_cgroup_path(std::string_view path) {
+  return !path.empty() && !has_component(path, "..") && !has_control(path);
 }
 
 std::optional<std::string> sysctl_path(std::string_view key) {
@@ -135,6 +151,7 @@ std::optional<std::string> sysctl_path(std::string_view key) {
   for (std::string_view bad : {"", ".", ".."}) {
     if (has_component(path, bad)) return std::nullopt;
   }
+  if (has_control(path)) return std::nullopt;
   return path;
 }
 

@@ -38,6 +38,9 @@ std::string signal_name(int number);
 // are allowed around numbers. Ranges are inclusive and in the order given; numbers up to 65535.
 using NumberRanges = std::vector<std::pair<uint32_t, uint32_t>>;
 std::optional<NumberRanges> parse_number_list(std::string_view text);
+// The same numbers in ascending order, each once. A list of a megabyte may name each CPU 100,000
+// times.
+NumberRanges merge_ranges(NumberRanges ranges);
 
 // Bytes: a number with an optional unit b, k, m, g, t or p in any case, optionally followed by
 // "b" or "ib" (base 1024 always), or -1 for unlimited.
@@ -50,7 +53,7 @@ bool is_cgroup_path(std::string_view path);
 // The path below /proc/sys of a sysctl key. As in sysctl(8) the first separator decides: in
 // "net.ipv4.conf.eno2/100.mtu" dots separate and slashes stand for dots, in
 // "net/ipv4/conf/eno2.100/mtu" it is the other way round; both give the latter. Empty if the key
-// is malformed (empty, an empty component, "." or "..").
+// is malformed (empty, an empty component, "." or "..", control characters).
 std::optional<std::string> sysctl_path(std::string_view key);
 
 // capabilities(7): the 41 of Linux 5.9 and later, by their numbers.

@@ -96,6 +96,15 @@ std::string quoted(std::string_view text) {
   return out;
 }
 
+bool has_line(std::string_view text, std::string_view line) {
+  while (!text.empty()) {
+    const std::string_view first = text.substr(0, text.find('\n'));
+    if (first == line) return true;
+    text.remove_prefix(std::min(text.size(), first.size() + 1));
+  }
+  return false;
+}
+
 std::string clean_path(std::string_view path) {
   std::string out;
   while (!path.empty()) {

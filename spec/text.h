@@ -57,6 +57,9 @@ std::string quoted(std::string_view text);
 // The same without the quotes, for a whole message.
 std::string printable(std::string_view text);
 
+// Whether one of the text's lines is `line`, whole.
+bool has_line(std::string_view text, std::string_view line);
+
 // The offset of the first byte that is not part of well-formed UTF-8 (RFC 3629: shortest form, no
 // surrogates, up to U+10FFFF), or text.size() if there is none.
 size_t find_invalid_utf8(std::string_view text);

@@ -1,5 +1,8 @@
 // Device nodes, Intel RDT and memory policy (config-linux.md).
 
+#include <map>
+#include <tuple>
+
 #include "spec/ids.h"
 #include "spec/validate_internal.h"
 
@@ -44,16 +47,15 @@ bool is_group_name(std::string_view name) {
 void validate_devices(const Linux& section, Warnings& warnings) {
   const auto& devices = section.devices;
   Where list = "linux.devices";
+  std::map<std::tuple<std::string_view, int64_t, int64_t>, size_t> seen;
   for (size_t i = 0; i < devices.size(); ++i) {
+    const LinuxDevice& device = devices[i];
     Where where = list[i];
-    validate_device(devices[i], where, warnings);
-    for (size_t j = 0; j < i && devices[i].type != "p"; ++j) {
-      if (devices[i].type == devices[j].type && devices[i].major == devices[j].major &&
-          devices[i].minor == devices[j].minor) {
-        warn(warnings, where, cat("the same device as linux.devices[", j, "]"));
-        break;
-      }
-    }
+    validate_device(device, where, warnings);
+    if (device.type == "p") continue;
+    const auto [first, is_new] = seen.try_emplace({device.type, *device.major, *device.minor}, i);
+    if (!is_new)
+      warn(warnings, where, cat("the same device as linux.devices[", first->second, "]"));
   }
 }
 

@@ -1,6 +1,8 @@
 // `linux` but for resources and seccomp: paths, names, time, and what belongs together
 // (config-linux.md).
 
+#include <set>
+
 #include "spec/ids.h"
 #include "spec/validate_internal.h"
 
@@ -48,8 +50,8 @@ bool is_device_template(std::string_view name) {
 void validate_net_devices(const Spec& spec) {
   const auto& devices = spec.linux->netDevices;
   Where where = "linux.netDevices";
-  for (size_t i = 0; i < devices.size(); ++i) {
-    const auto& [key, device] = devices[i];
+  std::set<std::string_view> names;
+  for (const auto& [key, device] : devices) {
     Where entry = where / key;
     if (!is_interface_name(key)) fail(entry, "not a possible name of a network device");
     std::string_view name = device.name.empty() ? key : device.name;
@@ -57,11 +59,8 @@ void validate_net_devices(const Spec& spec) {
     if (!is_template && (!is_interface_name(name) || name.find('%') != name.npos)) {
       fail(entry / "name", cat("not a possible name of a network device: ", quoted(name)));
     }
-    for (size_t j = 0; j < i && !is_template; ++j) {
-      std::string_view other = devices[j].second.name;
-      if ((other.empty() ? devices[j].first : other) == name) {
-        fail(entry, cat("a second device with the name ", quoted(name), " in the container"));
-      }
+    if (!is_template && !names.insert(name).second) {
+      fail(entry, cat("a second device with the name ", quoted(name), " in the container"));
     }
   }
   if (!devices.empty() && !find_namespace(spec, "network")) {

@@ -1,5 +1,7 @@
 // `linux.resources` (config-linux.md, "Control groups"), for cgroup v2.
 
+#include <set>
+
 #include "spec/ids.h"
 #include "spec/validate_internal.h"
 
@@ -153,16 +155,15 @@ bool is_page_size(std::string_view size) {
 
 void validate_huge_pages(const std::vector<LinuxHugepageLimit>& limits) {
   Where list = "linux.resources.hugepageLimits";
+  std::set<std::string_view> sizes;
   for (size_t i = 0; i < limits.size(); ++i) {
     Where limit = list[i];
     Where where = limit / "pageSize";
     if (!is_page_size(limits[i].pageSize)) {
       fail(where, cat("expected a size like 2MB, not ", quoted(limits[i].pageSize)));
     }
-    for (size_t j = 0; j < i; ++j) {
-      if (limits[j].pageSize == limits[i].pageSize) {
-        fail(where, cat(limits[i].pageSize, " is given twice"));
-      }
+    if (!sizes.insert(limits[i].pageSize).second) {
+      fail(where, cat(limits[i].pageSize, " is given twice"));
     }
   }
 }

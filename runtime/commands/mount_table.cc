@@ -1,6 +1,7 @@
 #include "runtime/commands/mount_table.h"
 
 #include <algorithm>
+#include <set>
 
 #include "spec/text.h"
 
@@ -30,12 +31,12 @@ std::string unescaped(std::string_view text) {
 }
 
 void add_new(std::string& options, std::string_view more) {
+  const std::string mount_options = options;
+  std::set<std::string_view> known = {"rw"};  // the superblock's says nothing where the mount is ro
+  for (std::string_view rest = mount_options; !rest.empty();) known.insert(take(rest, ','));
   while (!more.empty()) {
     const std::string_view option = take(more, ',');
-    const bool known =
-        spec::cat(",", options, ",").find(spec::cat(",", option, ",")) != std::string::npos;
-    // The superblock's rw says nothing where the mount is ro.
-    if (!known && option != "rw") spec::append(options, ",", option);
+    if (known.insert(option).second) spec::append(options, ",", option);
   }
 }
 

@@ -42,15 +42,6 @@ bool is_arranged(const spec::Spec& spec) {
   });
 }
 
-bool has_line(std::string_view text, std::string_view line) {
-  while (!text.empty()) {
-    const std::string_view first = text.substr(0, text.find('\n'));
-    if (first == line) return true;
-    text.remove_prefix(std::min(text.size(), first.size() + 1));
-  }
-  return false;
-}
-
 }  // namespace
 
 bool NotifyMount::add_to(spec::Spec& spec, std::string directory) {
@@ -98,7 +89,7 @@ bool Notifier::is_ready() {
   for (;;) {
     const long n = sys::receive_datagram(socket_, text, sizeof(text));
     if (n < 0) return false;
-    if (has_line({text, static_cast<size_t>(n)}, "READY=1")) return true;
+    if (spec::has_line({text, static_cast<size_t>(n)}, "READY=1")) return true;
   }
 }
 

@@ -33,6 +33,11 @@ static void add_clones(Draft& d) {
   }
 }
 
+// `create` refuses it; the configuration that was kept may have been damaged since.
+static void check_whole(const spec::Spec& spec) {
+  if (!spec.linux) throw Error::at("linux", "missing in the container's configuration");
+}
+
 static void check_own_mounts(const HotRequest& request) {
   if ((request.namespaces & CLONE_NEWNS) == 0)
     throw Error("the container has no mount namespace of its own: its mounts are the host's");
@@ -40,6 +45,7 @@ static void check_own_mounts(const HotRequest& request) {
 
 std::vector<unsigned char> make_hot_mounts(const spec::Spec& spec, const HotRequest& request,
                                            const Host& host, Warnings& warnings) {
+  check_whole(spec);
   check_own_mounts(request);
   Draft d = make_draft(spec, request, kNothingCreated, host, warnings);
   d.running = true;
@@ -55,6 +61,7 @@ std::vector<unsigned char> make_hot_mounts(const spec::Spec& spec, const HotRequ
 
 std::vector<unsigned char> make_hot_removal(const spec::Spec& spec, const HotRequest& request,
                                             const Host& host, Warnings& warnings) {
+  check_whole(spec);
   check_own_mounts(request);
   Draft d = make_draft(spec, request, kNothingCreated, host, warnings);
   d.b.slot();  // kExecContainer

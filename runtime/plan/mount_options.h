@@ -82,6 +82,8 @@ struct PlannedMount {
   Slot fallback = kNoSlot;  // cgroup in a user namespace: the container's cgroup
   std::string source;       // bind: absolute
   std::string inside;       // bind of what lies below root.path: its path in the container, or ""
+  bool late_readonly = false;   // a read-only tmpfs in which something is still to be made
+  bool missing_target = false;  // nothing can be at the target yet
 };
 
 }  // namespace coracle::plan

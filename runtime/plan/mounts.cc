@@ -4,6 +4,8 @@
 
 #include <linux/mount.h>
 
+#include <map>
+#include <set>
 #include <utility>
 
 #include "spec/annotations.h"
@@ -15,12 +17,6 @@ namespace coracle::plan {
 
 using spec::cat;
 
-static bool below(std::string_view path, std::string_view directory) {
-  if (directory == "/") return path != directory;
-  return path.size() > directory.size() && path.substr(0, directory.size()) == directory &&
-         path[directory.size()] == '/';
-}
-
 // ---- new file systems --------------------------------------------------------------------------
 
 static bool wants_readonly(const MountOptions& o) {
@@ -29,30 +25,47 @@ static bool wants_readonly(const MountOptions& o) {
   return (all.set & MOUNT_ATTR_RDONLY) != 0;
 }
 
-// The end of those mounts, from `index` on, whose paths begin at the same root.
-static size_t end_of_root(const Draft& d, size_t index) {
-  do ++index;
-  while (index < d.mounts.size() && !d.mounts[index].new_root);
-  return index;
+static bool has_below(const std::set<std::string>& paths, const std::string& directory) {
+  const std::string prefix = directory == "/" ? directory : directory + "/";
+  const auto first = paths.lower_bound(prefix);
+  return first != paths.end() && first->starts_with(prefix);
 }
 
-// Something is still to be made in it: mount points, device nodes, /dev/console.
-static bool is_filled_later(const Draft& d, size_t index) {
-  const std::string& target = d.mounts[index].target;
-  const size_t end = end_of_root(d, index);
-  for (size_t i = index + 1; i < end; ++i)
-    if (below(d.mounts[i].target, target)) return true;
-  if (end < d.mounts.size()) return false;
-  if (target == "/dev" || target == "/") return true;
+static bool is_readonly_tmpfs(const Draft& d, size_t index) {
+  const MountOptions& options = d.mounts[index].options;
+  return !options.bind && d.spec.mounts[index].type == "tmpfs" && wants_readonly(options);
+}
+
+// Where something is still to be made: mount points, device nodes, /dev/console. Devices come last,
+// below the last mount at "/"; of the mounts those count whose paths begin at the same root.
+static void note_late_readonly(Draft& d) {
+  std::set<std::string> later{"/dev/console"};
   for (const spec::LinuxDevice& device : d.spec.linux->devices)
-    if (below(clean_path(device.path), target)) return true;
-  return false;
+    later.insert(clean_path(device.path));
+  for (size_t i = d.mounts.size(); i-- > 0;) {
+    PlannedMount& m = d.mounts[i];
+    m.late_readonly = is_readonly_tmpfs(d, i) && has_below(later, m.target);
+    later.insert(m.target);
+    if (m.new_root) later.clear();
+  }
 }
 
-static bool is_late_readonly(const Draft& d, size_t index) {
-  const PlannedMount& m = d.mounts[index];
-  return !m.options.bind && d.spec.mounts[index].type == "tmpfs" && wants_readonly(m.options) &&
-         is_filled_later(d, index);
+// Directly in a tmpfs that was mounted just before: nothing can be there yet.
+static void note_missing_targets(Draft& d) {
+  std::map<std::string_view, size_t> last;  // by target: the last mount there
+  for (size_t i = 0; i < d.mounts.size(); ++i) {
+    PlannedMount& m = d.mounts[i];
+    if (m.new_root) last.clear();
+    const std::string_view target = m.target;
+    const auto parent = last.find(target.substr(0, target.rfind('/')));
+    const auto same = last.find(target);
+    if (parent != last.end() && (same == last.end() || same->second < parent->second)) {
+      const PlannedMount& p = d.mounts[parent->second];
+      m.missing_target = d.spec.mounts[parent->second].type == "tmpfs" && p.source.empty() &&
+                         !p.options.copy_up && !p.options.remount;
+    }
+    last[target] = i;
+  }
 }
 
 static uint32_t fs_flags(const Draft& d, const spec::Mount& mount, const MountOptions& o) {
@@ -70,20 +83,6 @@ static uint32_t fs_flags(const Draft& d, const spec::Mount& mount, const MountOp
   return flags;
 }
 
-// Directly in a tmpfs that was mounted just before: nothing can be there yet.
-static bool is_surely_missing(const Draft& d, size_t index) {
-  const std::string_view target = d.mounts[index].target;
-  const std::string_view parent = target.substr(0, target.rfind('/'));
-  bool missing = false;
-  for (size_t i = 0; i < index; ++i) {
-    if (d.mounts[i].target == target || d.mounts[i].new_root) missing = false;
-    if (d.mounts[i].target != parent) continue;
-    missing = d.spec.mounts[i].type == "tmpfs" && d.mounts[i].source.empty() &&
-              !d.mounts[i].options.copy_up && !d.mounts[i].options.remount;
-  }
-  return missing;
-}
-
 static void add_fs(Draft& d, size_t index) {
   const spec::Mount& mount = d.spec.mounts[index];
   const PlannedMount& m = d.mounts[index];
@@ -91,7 +90,7 @@ static void add_fs(Draft& d, size_t index) {
   all.then(m.options.recursive);  // there is nothing below a new file system
   AttrList attrs;
   if (m.userns != kNoSlot) attrs.idmap(m.userns, false);
-  if (is_late_readonly(d, index)) {
+  if (m.late_readonly) {
     all.set &= ~uint64_t{MOUNT_ATTR_RDONLY};
   } else if (m.options.copy_up && wants_readonly(m.options)) {
     all.set &= ~uint64_t{MOUNT_ATTR_RDONLY};
@@ -108,7 +107,7 @@ static void add_fs(Draft& d, size_t index) {
   step.attrs = attrs.into(d.b);
   step.target = d.b.str(m.target);
   step.flags = fs_flags(d, mount, m.options);
-  if (is_surely_missing(d, index)) step.flags |= kMountTargetMissing;
+  if (m.missing_target) step.flags |= kMountTargetMissing;
   step.fallback = m.fallback;
   step.context = m.context;
   d.b.init(m.origin, step);
@@ -141,7 +140,7 @@ static void add_change(Draft& d, size_t index) {
 // tmpfs mounts that had to be writable until everything below them was made.
 static void make_readonly(Draft& d, size_t begin, size_t end) {
   for (size_t i = begin; i < end; ++i) {
-    if (!is_late_readonly(d, i)) continue;
+    if (!d.mounts[i].late_readonly) continue;
     AttrList attrs;
     attrs.change({MOUNT_ATTR_RDONLY, 0}, false);
     d.b.init(d.mounts[i].origin, Remount{d.b.str(d.mounts[i].target), attrs.into(d.b), {0, 0}});
@@ -149,6 +148,8 @@ static void make_readonly(Draft& d, size_t begin, size_t end) {
 }
 
 void add_mounts(Draft& d) {
+  note_late_readonly(d);
+  note_missing_targets(d);
   size_t root = 0;  // since where paths begin at this root
   for (size_t i = 0; i < d.mounts.size(); ++i) {
     PlannedMount& m = d.mounts[i];
@@ -164,8 +165,9 @@ void add_mounts(Draft& d) {
 }
 
 void add_late_readonly(Draft& d) {
-  size_t root = 0;
-  while (end_of_root(d, root) < d.mounts.size()) root = end_of_root(d, root);
+  size_t root = d.mounts.size();
+  while (root > 0 && !d.mounts[--root].new_root) {
+  }
   make_readonly(d, root, d.mounts.size());
 }
 

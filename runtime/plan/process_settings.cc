@@ -126,7 +126,7 @@ std::vector<uint64_t> number_set(std::string_view text, std::string_view origin)
   if (!ranges)
     throw Error::at(std::string(origin), cat("not a list of numbers: ", spec::quoted(text)));
   std::vector<uint64_t> words;
-  for (const auto& [first, last] : *ranges) {
+  for (const auto& [first, last] : spec::merge_ranges(*ranges)) {
     if (words.size() <= last / 64) words.resize(last / 64 + 1);
     for (uint32_t n = first; n <= last; ++n) words[n / 64] |= uint64_t{1} << (n % 64);
   }

@@ -2,7 +2,7 @@
 // enter it.
 #include <linux/mount.h>
 
-#include <algorithm>
+#include <set>
 
 #include "runtime/plan/mounts.h"
 #include "spec/error.h"
@@ -31,13 +31,12 @@ void add_rootfs(Draft& d) {
 static std::vector<std::pair<std::string, std::string>> distinct_paths(const spec::Strings& paths,
                                                                        std::string_view origin) {
   std::vector<std::pair<std::string, std::string>> out;  // path, JSON path
+  std::set<std::string> known;
   for (size_t i = 0; i < paths.size(); ++i) {
     const std::string where = cat(origin, "[", i, "]");
     std::string path = clean_path(paths[i]);
     if (path == "/") throw Error::at(where, "the container's root cannot be hidden or protected");
-    const bool known = std::any_of(out.begin(), out.end(),
-                                   [&path](const auto& seen) { return seen.first == path; });
-    if (!known) out.emplace_back(std::move(path), where);
+    if (known.insert(path).second) out.emplace_back(std::move(path), where);
   }
   return out;
 }

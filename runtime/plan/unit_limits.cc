@@ -79,7 +79,7 @@ void add_set(const Context& c, const char* name, std::string_view value) {
   const auto ranges = spec::parse_number_list(value);
   if (!ranges) return;
   std::vector<uint64_t> bytes;
-  for (const auto& [first, last] : *ranges) {
+  for (const auto& [first, last] : spec::merge_ranges(*ranges)) {
     if (last > kMaxCpu || first > last) return;
     bytes.resize(std::max<size_t>(bytes.size(), last / 8 + 1));
     for (uint32_t i = first; i <= last; ++i) bytes[i / 8] |= uint64_t{1} << (i % 8);

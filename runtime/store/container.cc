@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <utility>
 
@@ -73,10 +74,13 @@ std::string_view status_name(Status status) {
   return kNames[static_cast<size_t>(status)];
 }
 
+bool is_good_id(std::string_view id) {
+  return spec::is_container_id(id) && id.size() <= NAME_MAX && id.front() != '.';
+}
+
 void check_id(std::string_view id) {
-  constexpr size_t kLongest = 255;  // NAME_MAX
-  if (spec::is_container_id(id) && id.size() <= kLongest && id.front() != '.') return;
-  throw Error(cat(messages::kInvalidId, ": ", spec::quoted(id.substr(0, kLongest))));
+  if (is_good_id(id)) return;
+  throw Error(cat(messages::kInvalidId, ": ", spec::quoted(id.substr(0, NAME_MAX))));
 }
 
 // ---- making and opening
@@ -171,8 +175,17 @@ bool Container::load() {
   int r = sys::read_regular_file(dir_, kRecord, text);
   if (r && r != -ENOENT) throw Error(cat("read ", path_, "/", kRecord), r);
   has_record_ = !text.empty();
-  if (has_record_) record_ = parse_record(std::move(text), cat(path_, "/", kRecord));
+  if (has_record_) take_record(std::move(text));
   return true;
+}
+
+// A record that was copied from another container's directory names what is that one's.
+void Container::take_record(std::string text) {
+  const std::string file = cat(path_, "/", kRecord);
+  Record record = parse_record(std::move(text), file);
+  if (record.id != record_.id)
+    throw Error(cat(file, ": id: ", spec::quoted(record.id), " is another container's"));
+  record_ = std::move(record);
 }
 
 // ---- contents
@@ -187,6 +200,7 @@ int Container::replace_record() {
 }
 
 void Container::save() {
+  check(record_);  // or no later command could read it
   // The first one needs no second name: until it is there the container does not exist for others.
   if (!has_record_) {
     write_file(dir_, kRecord, O_EXCL, to_json(record_));

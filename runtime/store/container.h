@@ -108,6 +108,7 @@ class Container {
   void take_lock();
   int replace_record();
   bool load();
+  void take_record(std::string text);
   sys::Fd open_recorded(const sys::ProcessId& process) const;
 
   std::string path_;
@@ -119,8 +120,9 @@ class Container {
 // Ids of all containers, sorted. A missing root is an empty list, unless it came from --root.
 std::vector<std::string> list_ids(const RootChoice& root);
 
-// Throws "invalid container ID format" unless `id` is one to 255 (NAME_MAX) of [A-Za-z0-9_+.-] and
-// does not start with a dot. Every function above calls it.
+// One to 255 (NAME_MAX) of [A-Za-z0-9_+.-], and does not start with a dot.
+bool is_good_id(std::string_view id);
+// Throws "invalid container ID format" unless it is. Every function above calls it.
 void check_id(std::string_view id);
 
 }  // namespace coracle::store

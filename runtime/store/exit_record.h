@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "runtime/store/container.h"
 
@@ -20,6 +21,14 @@ struct Exit {
 
 // From a wait status as waitpid(2) gives it; the time is now.
 Exit exit_of(int wait_status);
+
+// Throws spec::Error at the member whose value no exit has.
+void check(const Exit& exit);
+
+// An exit as JSON text, one object, and back. parse_exit throws spec::Error (with line and column)
+// if `text` is no such record, or one that check() refuses; `file` is for messages.
+std::string to_json(const Exit& exit);
+Exit parse_exit(std::string text, std::string_view file);
 
 // Under the lock, or with the container otherwise safe from removal. Throws spec::Error.
 void save_exit(const Container& container, const Exit& exit);

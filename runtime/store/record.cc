@@ -131,6 +131,7 @@ Record parse_record(std::string text, std::string_view file) {
         if (s.format != kFormat) throw spec::Error::at("format", "made by another version");
         spec::read(root, s.record);
         s.record.phase = phase_of(s.phase);
+        check(s.record);
       },
       &stored);
   for (auto& [key, value] : stored.annotations) {

@@ -26,8 +26,8 @@ std::string_view phase_name(Phase phase);  // "creating", ...
 struct Record {
   Phase phase = Phase::kCreating;
   std::string id;
-  std::string bundle;          // absolute
-  std::string rootfs;          // absolute
+  std::string bundle;          // absolute, or ""
+  std::string rootfs;          // absolute, or ""
   sys::ProcessId process;      // the container's first process; pid 0 before the clone
   sys::ProcessId creator;      // who runs `create`; without it, "creating" means "interrupted"
   std::string boot_id;         // of the boot in which the two above and the cgroup exist
@@ -55,9 +55,15 @@ struct Record {
   std::vector<std::pair<std::string, std::string>> annotations;
 };
 
+// Throws spec::Error at the member whose value no record of ours has: a path with "..", a pid that
+// is none, a cgroup that is not the unit's. (That a good value is this container's own, nothing
+// here can know.)
+void check(const Record& record);
+
 // A record as JSON text, one object.
 std::string to_json(const Record& record);
-// Throws spec::Error (with line and column) if `text` is no record; `file` is for messages.
+// Throws spec::Error (with file, line, column and member) if `text` is no record, or one that
+// check() refuses.
 Record parse_record(std::string text, std::string_view file);
 
 }  // namespace coracle::store

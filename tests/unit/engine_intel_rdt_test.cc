@@ -15,7 +15,8 @@ using plan::IntelRdt;
 namespace {
 
 struct Bench {
-  Bench() : container(store::Container::create_new(state.path(), "c1")) {
+  explicit Bench(const char* id = "c1")
+      : container(store::Container::create_new(state.path(), id)) {
     tree.directory("mon_groups");
     for (const char* folder : {"shared", "c1"}) {
       tree.directory(folder);
@@ -28,7 +29,7 @@ struct Bench {
     root = "/proc/self/fd/" + std::to_string(tree.mount.get());
     spec.linux.emplace().intelRdt.emplace();
     spec.root.emplace();
-    request.id = "c1";
+    request.id = id;
     host.resctrl = root;
   }
   spec::LinuxIntelRdt& rdt() { return *spec.linux->intelRdt; }
@@ -119,12 +120,11 @@ TEST_CASE("the default class is the root itself") {
 }
 
 TEST_CASE("without a name the container's id is the class's: made by us, removed by us") {
-  Bench b;
-  b.request.id = "c2";
+  Bench b("c2");
   CHECK(b.enter().find("c2/tasks") != std::string::npos);
   CHECK(b.tree.exists("c2"));
   CHECK(b.record().intel_rdt == b.root + "/c2");
-  const auto kept = store::Container::open(b.state.path(), "c1");
+  const auto kept = store::Container::open(b.state.path(), "c2");
   CHECK(kept.record().intel_rdt == b.root + "/c2");  // on disk before it was made
   engine::leave_resctrl(b.record());
   CHECK_FALSE(b.tree.exists("c2"));

@@ -135,14 +135,22 @@ TEST_CASE("cgroup paths do not climb") {
   }
 }
 
+TEST_CASE("ranges of numbers in order, each number once") {
+  using Ranges = NumberRanges;
+  CHECK(merge_ranges({}).empty());
+  CHECK((merge_ranges({{7, 9}, {0, 3}, {8, 8}, {2, 5}}) == Ranges{{0, 5}, {7, 9}}));
+  CHECK((merge_ranges({{0, 1}, {2, 3}}) == Ranges{{0, 1}, {2, 3}}));
+  CHECK((merge_ranges({{5, 5}, {5, 5}}) == Ranges{{5, 5}}));
+}
+
 TEST_CASE("both forms of a sysctl key") {
   CHECK(sysctl_path("net.ipv4.ip_forward") == "net/ipv4/ip_forward");
   CHECK(sysctl_path("net/ipv4/ip_forward") == "net/ipv4/ip_forward");
   CHECK(sysctl_path("net.ipv4.conf.eno2/100.mtu") == "net/ipv4/conf/eno2.100/mtu");
   CHECK(sysctl_path("net/ipv4/conf/eno2.100/mtu") == "net/ipv4/conf/eno2.100/mtu");
   CHECK(sysctl_path("single") == "single");
-  for (std::string_view bad :
-       {"", ".", "/", "a.", ".a", "/a", "a/", "a..b", "a//b", "a/../b", "a/./b", "net.//.x"}) {
+  for (std::string_view bad : {"", ".", "/", "a.", ".a", "/a", "a/", "a..b", "a//b", "a/../b",
+                               "a/./b", "net.//.x", "a.b\n", "a\x1b.b", "a.\x7f"}) {
     CAPTURE(bad);
     CHECK(!sysctl_path(bad));
   }

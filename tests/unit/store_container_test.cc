@@ -359,3 +359,25 @@ TEST_CASE("list: sorted ids, without what is hidden; a missing root is empty unl
   CHECK(store::list_ids({root.path() + "/none", false, false}).empty());
   CHECK_THROWS_AS(store::list_ids({root.path() + "/none", true, false}), Error);
 }
+
+TEST_CASE("container: a record of another container, and one that cannot be, are refused") {
+  TemporaryDirectory root;
+  Container::create_new(root.path(), "c1").save();
+  Container other = Container::create_new(root.path(), "c2");
+  other.record().cgroup_path = "/a/../b";
+  CHECK_THROWS_AS(other.save(), Error);  // nothing is written that could not be read
+  CHECK_FALSE(is_there(root.path() + "/c2/state.json"));
+  REQUIRE(rename((root.path() + "/c1/state.json").c_str(),
+                 (root.path() + "/c2/state.json").c_str()) == 0);
+  const std::string words =
+      words_of([](const std::string& path) { Container::open(path, "c2"); }, root.path());
+  CHECK(words == root.path() + "/c2/state.json: id: \"c1\" is another container's");
+}
+
+TEST_CASE("container: a fifo in the record's place does not block") {
+  TemporaryDirectory root;
+  Container c = Container::create_new(root.path(), "c1");
+  REQUIRE(mkfifo((c.path() + "/state.json").c_str(), 0600) == 0);
+  c.unlock();
+  CHECK_THROWS_AS(Container::open(root.path(), "c1"), Error);
+}

@@ -52,3 +52,18 @@ TEST_CASE("a damaged exit record is an error with its place") {
   CHECK_THROWS_WITH_AS(store::load_exit(container), doctest::Contains("exit.json:1:"),
                        coracle::spec::Error);
 }
+
+TEST_CASE("an exit that cannot be is refused with its member") {
+  const auto text = [](const char* members) {
+    return std::string("{\"time\":\"2026-11-21T00:26:08.452607038Z\",") + members + "}";
+  };
+  CHECK(store::parse_exit(text("\"code\":137,\"signal\":9"), "exit.json").signal == 9);
+  for (const char* bad : {"\"code\":-1", "\"code\":256", "\"code\":137,\"signal\":65",
+                          "\"code\":0,\"signal\":9", "\"code\":0,\"signal\":-1", "\"code\":null"}) {
+    CAPTURE(bad);
+    CHECK_THROWS_AS(store::parse_exit(text(bad), "exit.json"), coracle::spec::Error);
+  }
+  CHECK_THROWS_WITH_AS(store::parse_exit("{\"code\":0,\"time\":\"soon\"}", "exit.json"),
+                       "exit.json:1:18: time: not a time as RFC 3339 has it: \"soon\"",
+                       coracle::spec::Error);
+}

@@ -1,10 +1,13 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <string_view>
 
 #include "runtime/store/record.h"
 #include "spec/error.h"
+#include "spec/text.h"
 
+using coracle::spec::cat;
 using coracle::spec::Error;
 using coracle::store::parse_record;
 using coracle::store::Phase;
@@ -22,7 +25,7 @@ Record full_record() {
   r.process = {4711, 18446744073709551615u};
   r.creator = {4710, 99};
   r.boot_id = "5b8bb646-934d-41a1-a7a0-083499978b4d";
-  r.cgroup_path = "/docker/c1";
+  r.cgroup_path = "/docker.slice/docker-c1.scope";
   r.cgroup_manager = "systemd";
   r.unit = "docker-c1.scope";
   r.bus = "unix:path=/run/systemd/private";
@@ -38,6 +41,35 @@ Record full_record() {
   r.intel_rdt_monitor = "/sys/fs/resctrl/c1/mon_groups/c1";
   r.annotations = {{"org.x", "ä"}, {"", ""}};
   return r;
+}
+
+// As it is before the clone.
+Record small_record() {
+  Record r;
+  r.id = "c1";
+  r.boot_id = "5b8bb646-934d-41a1-a7a0-083499978b4d";
+  r.created = "2026-11-21T00:26:08.452607038Z";
+  return r;
+}
+
+// The error of reading a record in which one member has another value; "" if it is accepted.
+std::string refusal(std::string_view member, std::string_view value) {
+  Record record = full_record();
+  record.bundle = "/b";  // without quotes, whose end would have to be found
+  std::string text = to_json(record);
+  const std::string key = cat('"', member, "\":");
+  const size_t at = text.find(key) + key.size();
+  REQUIRE(at >= key.size());
+  const size_t end = text[at] == '{'   ? text.find('}', at) + 1
+                     : text[at] == '"' ? text.find('"', at + 1) + 1
+                                       : text.find_first_of(",}", at);
+  text.replace(at, end - at, value);
+  try {
+    parse_record(text, "/run/c1/state.json");
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
 }
 
 }  // namespace
@@ -72,8 +104,7 @@ TEST_CASE("record: what was written is read back") {
 }
 
 TEST_CASE("record: one that has no process yet") {
-  Record a;
-  a.id = "c";
+  Record a = small_record();
   std::string text = to_json(a);
   CHECK(text.find("\"process\"") == text.npos);
   Record b = parse_record(text, "state.json");
@@ -84,7 +115,7 @@ TEST_CASE("record: one that has no process yet") {
 
 TEST_CASE("record: every phase has a name of its own") {
   for (Phase phase : {Phase::kCreating, Phase::kCreated, Phase::kStopping}) {
-    Record a;
+    Record a = full_record();
     a.phase = phase;
     CHECK(parse_record(to_json(a), "state.json").phase == phase);
   }
@@ -108,4 +139,80 @@ TEST_CASE("record: damage is an error with its place") {
   phase.replace(phase.find("\"created\""), 9, "\"running\"");
   CHECK_THROWS_WITH_AS(parse_record(phase, "state.json"),
                        "state.json:1:21: phase: unknown: \"running\"", Error);
+}
+
+TEST_CASE("record: what a hostile one says is refused with its file and member") {
+  struct Case {
+    const char* member;
+    const char* value;
+  };
+  const Case cases[] = {
+      {"cgroupPath", R"("/a/../docker-c1.scope")"},
+      {"cgroupPath", R"("docker-c1.scope")"},
+      {"cgroupPath", R"("/")"},
+      {"cgroupPath", R"("/a//docker-c1.scope")"},
+      {"cgroupPath", R"("/a/./docker-c1.scope")"},
+      {"cgroupPath", R"("/a\n/docker-c1.scope")"},
+      {"cgroupPath", R"("/docker.slice/other.scope")"},
+      {"cgroupPath", R"("/docker.slice/docker-c1.scope/")"},
+      {"cgroupPath", "7"},
+      {"cgroupManager", R"("other")"},
+      {"id", R"("../c1")"},
+      {"id", R"("")"},
+      {"id", R"(".c1")"},
+      {"bundle", R"("relative")"},
+      {"rootfs", R"("../rootfs")"},
+      {"process", R"({"pid":-1,"startTime":5})"},
+      {"process", R"({"pid":0,"startTime":5})"},
+      {"process", R"({"pid":1,"startTime":5})"},
+      {"process", R"({"pid":4711,"startTime":0})"},
+      {"process", R"({"pid":4194305,"startTime":5})"},
+      {"process", R"({"pid":0,"startTime":0})"},
+      {"creator", R"({"pid":-4710,"startTime":5})"},
+      {"bootID", R"("")"},
+      {"bootID", R"("5b8bb646-934d-41a1-a7a0-083499978b4D")"},
+      {"systemdUnit", R"("../docker-c1.scope")"},
+      {"systemdUnit", R"("a/docker-c1.scope")"},
+      {"systemdUnit", R"("dbus.service")"},
+      {"systemdBus", R"("tcp:host=example")"},
+      {"systemdBus", R"("unix:path=/run\n/a")"},
+      {"systemdBus", R"("")"},
+      {"shim", R"("unix:///a\u001b[31m")"},
+      {"created", R"("yesterday")"},
+      {"owner", "-1"},
+      {"owner", "4294967296"},
+      {"namespaces", "1"},
+      {"namespaces", "0.5"},
+      {"rootless", "1"},
+      {"intelRdt", R"("/etc")"},
+      {"intelRdt", R"("/sys/fs/resctrl/../c1")"},
+      {"intelRdtMonitor", R"("/sys/fs/resctrl/c1")"},
+      {"intelRdtGroup", R"("shared")"},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.member);
+    CAPTURE(c.value);
+    const std::string words = refusal(c.member, c.value);
+    CHECK(words.starts_with("/run/c1/state.json:1:"));
+    CHECK(words.find(cat(": ", c.member)) != std::string::npos);
+    CHECK(words.find('\n') == std::string::npos);
+  }
+}
+
+TEST_CASE("record: a long path and a NUL are refused") {
+  const std::string component(256, 'a');
+  CHECK(refusal("intelRdtGroup", cat("\"/", component, "\"")) != "");
+  CHECK(refusal("bundle", cat("\"/", std::string(5000, 'a'), "\"")) != "");
+  CHECK(refusal("bundle", "\"/a\\u0000b\"").find("NUL") != std::string::npos);
+}
+
+TEST_CASE("record: what may be missing, and what belongs together") {
+  CHECK(refusal("cgroupPath", "\"\"") == "");  // systemd has not made it
+  CHECK(refusal("creator", "null") == "");
+  CHECK(refusal("process", "null").find(": process: is missing") != std::string::npos);
+  CHECK(refusal("systemdUnit", "\"\"").find(": systemdBus: ") != std::string::npos);
+  CHECK(refusal("cgroupManager", "\"cgroupfs\"").find(": systemdUnit: ") != std::string::npos);
+  Record mounted = small_record();
+  mounted.rootfs_mount = 7;
+  CHECK_THROWS_WITH_AS(parse_record(to_json(mounted), "r"), "r:1:63: rootfs: is missing", Error);
 }
