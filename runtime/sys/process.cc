@@ -137,9 +137,10 @@ bool has_ended(const Fd& pidfd, int& status) {
   siginfo_t info{};
   if (::waitid(P_PIDFD, static_cast<id_t>(pidfd.get()), &info, kLook) != 0 || info.si_pid == 0)
     return false;
-  const bool dumped = info.si_code == CLD_DUMPED;
-  status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0)
-                                      : info.si_status | (dumped ? WCOREFLAG : 0);
+  // As wait(2) lays it out: 8 bits of status above 7 of a signal and the one of a core dump.
+  constexpr int kDumped = 0x80;
+  status = info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status;
+  if (info.si_code == CLD_DUMPED) status |= kDumped;
   return true;
 }
 
