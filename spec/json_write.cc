@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "spec/json_library.h"
+#include "spec/json_library_write.h"
 
 namespace coracle::spec {
 

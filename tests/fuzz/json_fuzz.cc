@@ -69,7 +69,8 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!accepts([&] { first = rewritten(text, spec::JsonStyle::kCompact); })) return 0;
   for (const spec::JsonStyle style : kStyles) {
     const std::string written = rewritten(first, style);
-    require(rewritten(written, spec::JsonStyle::kCompact) == first, "JSON is read back", written);
+    const std::string back = rewritten(written, spec::JsonStyle::kCompact);
+    require(back == first, "JSON is read back", back + "\n" + first);
   }
   return 0;
 }

@@ -1,13 +1,11 @@
 // The mounts' part of a plan: which steps, by whom, in what order; no root needed.
 #include <doctest/doctest.h>
 #include <linux/mount.h>
-#include <linux/sched.h>
 #include <sys/stat.h>
 
 #include <span>
 #include <string>
 
-#include "runtime/plan/hot_mounts.h"
 #include "runtime/plan/mounts.h"
 #include "runtime/plan/plan.h"
 #include "spec/error.h"
@@ -392,19 +390,4 @@ TEST_CASE("mounts: masked and read-only paths once each, the root never") {
     if (step.op == Op::kMaskPath) CHECK(step.on_error == OnError::kSkipMissing);
   b.spec.linux->maskedPaths = {"/proc", "/"};
   CHECK(b.error() == "linux.maskedPaths[1]: the container's root cannot be hidden or protected");
-}
-
-TEST_CASE("mounts: of a running container whose kept configuration was damaged") {
-  spec::Spec spec;
-  spec.mounts.emplace_back().destination = "/m";
-  spec.mounts.back().type = "tmpfs";
-  plan::HotRequest request;
-  request.id = "id";
-  request.bundle = "/b";
-  request.namespaces = CLONE_NEWNS;
-  plan::Warnings warnings;
-  CHECK_THROWS_AS(plan::make_hot_mounts(spec, request, {}, warnings), spec::Error);
-  CHECK_THROWS_AS(plan::make_hot_removal(spec, request, {}, warnings), spec::Error);
-  spec.linux.emplace();
-  CHECK(!plan::make_hot_mounts(spec, request, {}, warnings).empty());
 }

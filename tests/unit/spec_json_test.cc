@@ -248,3 +248,18 @@ TEST_CASE("a part of a configuration is named by its place in the whole") {
   auto resources = Document::parse_resources(R"({"pids":{"limit":3}})", "r");
   CHECK(resources.resources().pids->limit == 3);
 }
+
+TEST_CASE("raw control characters are refused wherever they lie in a string") {
+  for (char c = 1; c < ' '; ++c) {
+    for (size_t at = 0; at < 40; ++at) {
+      std::string text(40, 'a');
+      text[at] = c;
+      CAPTURE(c);
+      CAPTURE(at);
+      CHECK_THROWS_AS(read_json<std::vector<std::string>>("[\"" + text + "\"]", "x"), Error);
+      CHECK_THROWS_AS(read_json<std::vector<std::string>>("[\"\\n" + text + "\"]", "x"), Error);
+    }
+  }
+  CHECK_THROWS_WITH_AS(read_json<std::vector<std::string>>("[\n\"a\x1b\"]", "x"),
+                       "x:2:3: a control character", Error);
+}

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <climits>
 
 #include "spec/error.h"
@@ -51,4 +52,19 @@ TEST_CASE("a wrong order of calls throws") {
   CHECK_THROWS_AS(closed.begin_object().end_array(), Error);
   JsonWriter keyless(JsonStyle::kSpaces);
   CHECK_THROWS_AS(keyless.begin_object().value(1), Error);
+}
+
+TEST_CASE("control characters are escaped wherever they lie in a string") {
+  for (char c = 1; c < ' '; ++c) {
+    for (size_t at = 0; at < 40; ++at) {
+      std::string text(40, 'a');
+      text[at] = c;
+      JsonWriter json(JsonStyle::kCompact);
+      json.begin_array().value("x").value(text).end_array();
+      const std::string written = json.take();
+      CAPTURE(at);
+      CHECK(std::count(written.begin(), written.end(), c) == 0);
+      CHECK(read_json<std::vector<std::string>>(written, "x").at(1) == text);
+    }
+  }
 }
