@@ -53,27 +53,25 @@ void run(Walk& w, const plan::Clone& p) {
   if (w.occasions.born) w.occasions.born();
 }
 
-// The init's pid, which it wrote into its report when it forked, may be false by now where others
-// see the child: then it names no child of ours.
-static sys::Fd open_forked(pid_t pid) {
-  sys::Fd pidfd = pid > 0 ? sys::pidfd_open(pid) : sys::Fd(-ESRCH);
-  if (!pidfd || !sys::is_child(pidfd)) throw Error("the container's init was lost when it forked");
+// The child that the init's report names, which may be false by now where others see the child:
+// then it is no child of ours. Empty: there is none.
+static sys::Fd open_forked(const Walk& w, pid_t& pid) {
+  plan::Report report{};
+  if (read_report(w.report, report) < 0 || report.child <= 0) return {};
+  sys::Fd pidfd = sys::pidfd_open(report.child);
+  if (!pidfd || !sys::is_child(pidfd)) return {};
+  pid = report.child;
   return pidfd;
 }
 
+// However the init itself ended: what counts is whether its child is there.
 void run(Walk& w, const plan::Adopt&) {
+  const pid_t init = std::exchange(w.child.pid, 0);
   int status = 0;
-  const int r = sys::reap(w.child.pid, status);
-  plan::Report report{};
-  const int read = read_report(w.report, report);
-  const bool forked = r == 0 && read == 0 && status == 0;
-  w.child.pid = 0;
-  if (!forked) {  // its failure is on the socket, or in the report
-    w.await(plan::MessageKind::kReached);
-    throw Error("the container's init did not fork");
-  }
-  w.child.pidfd = open_forked(report.child);
-  w.child.pid = report.child;
+  const int r = sys::reap(init, status);
+  if (r < 0) throw Error("waiting for the container's init", r);
+  w.child.pidfd = open_forked(w, w.child.pid);
+  if (w.child.pid == 0) w.init_has_ended(init, status);
   if (w.occasions.born) w.occasions.born();
 }
 

@@ -116,21 +116,32 @@ std::optional<bool> Walk::was_oom_killed() const {
 }
 
 // Behind a seccomp filter it could not send what it has written. If there is nothing, it was
-// killed, and the one thing that kills an init in its cgroup is its memory limit; or it is out of
-// reach (the socket failed), and then it has to go.
-void Walk::init_is_gone() {
+// killed, and the one thing that kills an init in its cgroup is its memory limit.
+void Walk::init_has_ended(pid_t pid, int status) {
+  const bool speaks = child.pid == 0 && await_message(child.channel, view(), MessageKind::kReached,
+                                                      UINT16_MAX, rootfs(), nullptr);
+  if (speaks) throw Error("the container's init speaks of a step that there is not");
   if (const auto message = reported()) throw failure(view(), *message, rootfs());
-  constexpr int kLastMomentsMs = 1000;
-  const bool ended = sys::pidfd_wait(child.pidfd, kLastMomentsMs) == 1;
-  int status = 0;
-  const pid_t pid = std::exchange(child.pid, 0);
-  if (!ended || sys::reap(pid, status) < 0) sys::end_child(pid);
   if (was_oom_killed().value_or(false))
     throw Error(
         "container init was OOM-killed: the memory limit (linux.resources.memory.limit) is "
         "too low to start it");
-  throw Error(cat("container init ", pid, " ended before it was ready: ",
-                  ended ? sys::how_ended(status) : "its socket failed"));
+  throw Error(cat("container init ", pid, " ended before it was ready: ", sys::how_ended(status)));
+}
+
+// It has ended, or is out of reach (the socket failed): then it has to go.
+void Walk::init_is_gone() {
+  constexpr int kLastMomentsMs = 1000;
+  const pid_t pid = child.pid;
+  const bool ended = sys::pidfd_wait(child.pidfd, kLastMomentsMs) == 1;
+  int status = 0;
+  if (ended && sys::reap(pid, status) == 0) {
+    child.pid = 0;
+    init_has_ended(pid, status);
+  }
+  end();
+  if (const auto message = reported()) throw failure(view(), *message, rootfs());
+  throw Error(cat("container init ", pid, " ended before it was ready: its socket failed"));
 }
 
 void Walk::end() noexcept {

@@ -75,6 +75,8 @@ class Walk {
   void await(plan::MessageKind kind, sys::Fd* descriptor = nullptr);
   // How the init's end is to be told. Throws.
   [[noreturn]] void init_is_gone();
+  // The same where it was reaped: `status` as waitpid(2) gives it.
+  [[noreturn]] void init_has_ended(pid_t pid, int status);
 
   // The child ends, if there is one.
   void end() noexcept;

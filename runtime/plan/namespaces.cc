@@ -129,6 +129,8 @@ void add_clone(Draft& d) {
 // Moved while the init mounts. Before hooks, which may configure them, and before sysctls of theirs
 // (process.cc); whoever comes later meets the parent anyhow.
 void add_net_devices(Draft& d) {
+  if (d.spec.linux->netDevices.empty()) return;
+  d.b.parent("", Meet{});  // the init has joined the namespace they go to
   for (const auto& [name, device] : d.spec.linux->netDevices) {
     const std::string origin = cat("linux.netDevices[", spec::quoted(name), "]");
     if (d.host.euid != 0)

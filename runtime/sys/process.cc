@@ -120,6 +120,7 @@ int reap(pid_t pid, int& status) {
 }
 
 void end_child(pid_t pid) {
+  if (pid <= 0) return;  // to kill(2) those are groups
   int status = 0;
   // Not reaped yet, so the number is still its own. ESRCH and ECHILD mean that it is gone.
   ::kill(pid, SIGKILL);

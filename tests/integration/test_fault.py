@@ -148,12 +148,12 @@ def _(c):
     points.judge()
 
 
-@h.test("a launcher that is killed: exec says so, and how it ended")
+@h.test("an init that is killed: exec says so, and how it ended")
 def _(c):
     box = c.up(c.sleeper())
     strike = Strike(c, ["-n", "1", "-k", "-c"], ["exec", box.id, "true"])
     h.eq(255, strike.status, strike.words())
-    h.has("linux.namespaces: the launcher ended early: signal 9", strike.err)
+    h.match(r"container init \d+ ended before it was ready: signal 9", strike.err)
 
 
 def program(c, edit=None):

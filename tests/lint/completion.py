@@ -110,22 +110,39 @@ def check(shell, folder, prefix):
     return [words for line, want in LINES for words in missing(shell, folder, prefix, line, want)]
 
 
+def remove(folder):
+    """What a shell left running (fish reads manual pages) may still make files there."""
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            return
+        time.sleep(0.1)
+    raise RuntimeError("%s cannot be removed" % folder)
+
+
 def main():
+    folder = tempfile.mkdtemp(prefix="completion-")
+    try:
+        look(folder)
+    finally:
+        remove(folder)
+
+
+def look(folder):
     tap = source.Tap()
     prefix = install.options_of(sys.argv[1])["prefix"]
-    with tempfile.TemporaryDirectory(prefix="completion-") as folder:
-        os.mkdir(folder + "/folder")
-        subprocess.run(["touch", folder + "/limits.json"], check=True)
-        if shutil.which("bash"):
-            tap.add("self-test: what is not installed is not offered",
-                    [] if missing("bash", folder, prefix, *LINES[0]) else ["it is offered"])
-        tap.add("meson install", install.installed(sys.argv[1], folder))
-        for shell in START:
-            if not shutil.which(shell) or shell == "bash" and not os.path.exists(BASH_COMPLETION):
-                tap.skip(shell, "it or its completion is not installed")
-                continue
-            tap.add("%s finds what is installed, and offers commands, options and values" % shell,
-                    check(shell, folder, prefix))
+    os.mkdir(folder + "/folder")
+    subprocess.run(["touch", folder + "/limits.json"], check=True)
+    if shutil.which("bash"):
+        tap.add("self-test: what is not installed is not offered",
+                [] if missing("bash", folder, prefix, *LINES[0]) else ["it is offered"])
+    tap.add("meson install", install.installed(sys.argv[1], folder))
+    for shell in START:
+        if not shutil.which(shell) or shell == "bash" and not os.path.exists(BASH_COMPLETION):
+            tap.skip(shell, "it or its completion is not installed")
+            continue
+        tap.add("%s finds what is installed, and offers commands, options and values" % shell,
+                check(shell, folder, prefix))
     tap.finish()
 
 
