@@ -50,8 +50,9 @@ TEST_CASE("network devices: the parent moves them, in the order of the configura
   b.spec.linux->netDevices.push_back({"eth0", {}});
   const auto block = b.plan(add_net_devices);
   const View v(block.data());
-  REQUIRE(v.header().step_count == 2);
-  const Step* steps = v.begin();
+  REQUIRE(v.header().step_count == 3);
+  CHECK(v.begin()->op == Op::kMeet);  // until the init has joined their namespace
+  const Step* steps = v.begin() + 1;
   CHECK(steps[0].actor == Actor::kParent);
   CHECK(v.str(steps[0].as<NetDevice>().name) == "eth1");
   CHECK(v.str(steps[0].as<NetDevice>().new_name) == "net%d");
